@@ -6,7 +6,7 @@
 //! A client's command carries its session and sequence; the other entries are written by the leader itself.
 
 import type { LeaseTime, WallTime } from '../units.ts'
-import { epoch, job, leaseTime, members, name, names, partition, session, shard, token, wallTime } from './fields.ts'
+import { epoch, job, leaseTime, members, name, names, partition, replica, session, shard, token, wallTime } from './fields.ts'
 import { bytes, f64, id128, list, type MessageOf, optional, record, rest, row, Table, text, u16, u32, u53, u8, type Reader, type Writer } from './layout.ts'
 
 const stamps = { leaseNow: leaseTime, wallNow: wallTime }
@@ -19,8 +19,8 @@ export const noop = row(0x41, 'noop', stamps)
 export const acquire = row(0x42, 'acquire', { ...stamps, partition, session, count: u32, grant: u32, leaseMs: u32, names })
 /** Time passes: leases whose deadline `leaseNow` has reached expire, what `wallNow` has made due becomes waiting. */
 export const tick = row(0x43, 'tick', stamps)
-/** A shard's masters. While `outgoing` is there the configuration is joint: both sets must agree. */
-export const configuration = row(0x44, 'configuration', { ...stamps, epoch, voters: members, outgoing: optional(members), learners: members })
+/** A shard's masters. While `outgoing` is there the configuration is joint: both sets must agree. `nextReplica` was never used by any copy of this shard. */
+export const configuration = row(0x44, 'configuration', { ...stamps, epoch, nextReplica: replica, voters: members, outgoing: optional(members), learners: members })
 /** The first entry that speaks of a partition, once the registry has placed it here. */
 export const partitionOpen = row(0x45, 'partitionOpen', { ...stamps, partition, topic: name, settings: bytes(65_536) })
 
