@@ -2,7 +2,7 @@
 
 import type { DeviceAnswer, DeviceOutbox } from './device.ts'
 import type { Random } from './random.ts'
-import type { Address, ClusterId, ConnectionId, NodeId } from './units.ts'
+import type { Address, ClusterId, ConnectionId, Epoch, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from './units.ts'
 
 export interface ReplicaOptions {
   /** The cluster's name; nodes of another name are not spoken to. */
@@ -21,6 +21,21 @@ export interface ReplicaOptions {
   readonly join: boolean
   /** Seeded by the host from real entropy, by the simulator from the seed. */
   readonly random: Random
+  /** What differs from the defaults; the simulator draws small values, so that everything happens often. */
+  readonly tuning?: ReplicaTuning
+}
+
+/** Sizes and times that a deployment rarely touches. */
+export interface ReplicaTuning {
+  readonly heartbeatMs?: number
+  /** A follower that hears nothing for this long, or up to twice this, asks for votes. */
+  readonly electionMs?: number
+  readonly replaceAfterMs?: number
+  /** Entries applied between two snapshots. */
+  readonly snapshotEntries?: number
+  readonly segmentBytes?: number
+  readonly cacheBytes?: number
+  readonly minMasters?: number
 }
 
 export type ReplicaInput =
@@ -63,6 +78,26 @@ export interface ReplicaOutbox extends DeviceOutbox {
   /** The process must end: a failed flush, corruption that cannot be mended, a twin. */
   halt(reason: string): void
   stopped(): void
+  /** What the checkers of the simulator want to see; hosts leave it out, and then nothing is made for it. */
+  observe?(observation: ReplicaObservation): void
+}
+
+export type ReplicaObservation =
+  /** This copy has won the term. */
+  | { readonly kind: 'leader'; readonly shard: ShardId; readonly term: Term; readonly replica: ReplicaNumber }
+  /** The leader has stamped and appended an entry of its own term. */
+  | { readonly kind: 'proposed'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
+  /** A committed entry was applied to the books; `entry` as it stands in the log. */
+  | { readonly kind: 'applied'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
+  /** The books were replaced by a received snapshot (or one from this node's own disk) that covers the log through `index`. */
+  | { readonly kind: 'restored'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term }
+  /** A hash of the books after the entry at `index`, every so many entries. */
+  | { readonly kind: 'digest'; readonly shard: ShardId; readonly index: LogIndex; readonly digest: string }
+  | { readonly kind: 'configured'; readonly shard: ShardId; readonly epoch: Epoch; readonly committed: boolean; readonly voters: readonly ReplicaPlace[]; readonly outgoing: readonly ReplicaPlace[] | undefined; readonly learners: readonly ReplicaPlace[] }
+
+export interface ReplicaPlace {
+  readonly replica: ReplicaNumber
+  readonly node: NodeId
 }
 
 export type ReplicaEvent =
