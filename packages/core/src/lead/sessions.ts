@@ -1,0 +1,49 @@
+//! Where the sessions of a led shard are to be reached, and how fresh their view of the lease clock is. Soft state: a session
+//! belongs to whichever connection it spoke over last.
+
+import type { LeaseTime, SessionNumber } from '../units.ts'
+import type { Endpoint } from './endpoint.ts'
+
+export interface Presence {
+  endpoint: Endpoint
+  /** The newest stamp received, and the lease clock when it came: the pair bounds the worker's own clock. */
+  stamp: number
+  leaseClock: LeaseTime
+}
+
+export class Presences {
+  readonly #sessions = new Map<SessionNumber, Presence>()
+
+  /** Notes that the session spoke over `endpoint`; the lease clock is only taken with a newer stamp. */
+  heard(session: SessionNumber, endpoint: Endpoint, stamp: number, leaseClock: LeaseTime): void {
+    const known = this.#sessions.get(session)
+    if (known === undefined) {
+      this.#sessions.set(session, { endpoint, stamp, leaseClock })
+      return
+    }
+    known.endpoint = endpoint
+    if (stamp <= known.stamp) return
+    known.stamp = stamp
+    known.leaseClock = leaseClock
+  }
+
+  of(session: SessionNumber): Presence | undefined {
+    return this.#sessions.get(session)
+  }
+
+  /** The sessions that were last heard over the endpoint are gone until they speak again; returns them. */
+  gone(endpoint: Endpoint): SessionNumber[] {
+    const sessions: SessionNumber[] = []
+    for (const [session, presence] of this.#sessions) if (presence.endpoint === endpoint) sessions.push(session)
+    for (const session of sessions) this.#sessions.delete(session)
+    return sessions
+  }
+
+  endpoints(): Set<Endpoint> {
+    return new Set([...this.#sessions.values()].map((presence) => presence.endpoint))
+  }
+
+  clear(): void {
+    this.#sessions.clear()
+  }
+}
