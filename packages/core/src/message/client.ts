@@ -1,7 +1,7 @@
 //! What clients and nodes say to each other outside the log: where a topic lives, demand, deliveries, answers, queries.
 
 import { address, job, leaseTime, name, names, node, partition, session, shard, token } from './fields.ts'
-import { bool, bytes, f64, list, optional, record, rest, row, text, u16, u32, u53, u8 } from './layout.ts'
+import { bool, bytes, f64, list, type MessageOf, optional, record, rest, row, text, u16, u32, u53, u8 } from './layout.ts'
 
 /** 16 MiB: what `PayloadTooLarge` can be raised to; 1 MiB is the default. */
 export const PAYLOAD_BYTES_MAX = 16 * 1024 * 1024
@@ -83,4 +83,5 @@ export const relayed = row(0x71, 'relayed', { connection: u53, message: rest })
 /** The client's connection has gone; whatever was for it can be dropped. */
 export const relayClosed = row(0x72, 'relayClosed', { connection: u53 })
 
+export type ClientMessage = MessageOf<(typeof clientRows)[number]>
 export const clientRows = [locate, located, answer, demand, demandAnswer, deliver, resume, lost, beat, beatAnswer, query, queryAnswer, status, relay, relayed, relayClosed] as const

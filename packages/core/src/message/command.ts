@@ -128,6 +128,8 @@ export interface JobOptions {
 
 const backoffField = record({ kind: u8, baseMs: u32, maxMs: u32 })
 const headerText = text(8192)
+/** The bytes of the headers option, as deliveries carry them on. */
+export const headersField = list({ write: (w: Writer, v: readonly [string, string]) => (headerText.write(w, v[0]), headerText.write(w, v[1])), read: (r: Reader) => [headerText.read(r), headerText.read(r)] as const }, 64)
 const optionFields = {
   [OptionKey.priority]: ['priority', u8],
   [OptionKey.runAt]: ['runAt', f64],
