@@ -1,0 +1,30 @@
+//! What real publishers and workers write down while a cluster is being broken, one JSON object a line and a file a process.
+//! `at` is CLOCK_MONOTONIC in milliseconds, one clock for all processes of a machine, so the files can be merged.
+//!
+//!   publisher   add ──▶ acknowledged | refused
+//!   worker      delivered ──▶ (extended …) ──▶ completing ──▶ completed
+//!                   └──────────────────────▶ gaveUp
+//!   driver      found: what the cluster says of a job whose worker did not live to write its end down
+//!
+//! An event is on disk before what it tells of goes on (add before it is sent, delivered before the handler runs), so that a
+//! killed process leaves at most the end of a story out, never its beginning.
+
+export type HistoryEvent =
+  /** Keys are the publisher's own names of its jobs; each job carries its key as payload. */
+  | { readonly kind: 'add'; readonly at: number; readonly process: string; readonly keys: readonly string[] }
+  | { readonly kind: 'acknowledged'; readonly at: number; readonly process: string; readonly keys: readonly string[]; readonly ids: readonly string[] }
+  /** NoQuorum: never appended. Unknown: it may be there. */
+  | { readonly kind: 'refused'; readonly at: number; readonly process: string; readonly keys: readonly string[]; readonly reason: 'NoQuorum' | 'Unknown' }
+  /** `boundAt`: when the worker itself holds its lease to be over. */
+  | { readonly kind: 'delivered'; readonly at: number; readonly process: string; readonly id: string; readonly key: string; readonly token: number; readonly attempt: number; readonly boundAt: number }
+  | { readonly kind: 'extended'; readonly at: number; readonly process: string; readonly id: string; readonly token: number; readonly boundAt: number }
+  | { readonly kind: 'completing'; readonly at: number; readonly process: string; readonly id: string; readonly token: number }
+  | { readonly kind: 'completed'; readonly at: number; readonly process: string; readonly id: string; readonly token: number }
+  /** The worker ended the lease itself (`failed`, `released`) or was told that it is no longer its own (`lost`). */
+  | { readonly kind: 'gaveUp'; readonly at: number; readonly process: string; readonly id: string; readonly token: number; readonly reason: 'failed' | 'released' | 'lost' }
+  | { readonly kind: 'found'; readonly at: number; readonly id: string; readonly state: string }
+
+/** The one clock of all processes of this machine, in milliseconds. */
+export function clock(): number {
+  return Number(process.hrtime.bigint() / 1000n) / 1000
+}
