@@ -1,0 +1,278 @@
+//! A process that runs a node: it carries out what the replica wants of sockets and disk, as `packages/node` does on a real
+//! machine, and hands it what comes of that.
+
+import type { Actor, Now } from '../actor.ts'
+import type { DeviceAnswer, DeviceRequest } from '../device.ts'
+import type { Identity, ReplicaEvent, ReplicaInput, ReplicaObservation, ReplicaOutbox } from '../replica.ts'
+import type { Random } from '../random.ts'
+import type { Address, ConnectionId, NodeId } from '../units.ts'
+import { quantize } from './clock.ts'
+import type { Link, LinkEnd } from './link.ts'
+import { Process, type AnyInput } from './process.ts'
+import type { World } from './world.ts'
+
+/** What a node's process needs of a simulated disk. */
+export interface BlockDevice {
+  /** Takes a request; nothing of it is answered, or durable, before `complete`. */
+  execute(request: DeviceRequest): void
+  complete(request: number): DeviceAnswer
+  /** The machine loses power: of what was not flushed each sector is kept, dropped or torn. */
+  crash(random: Random): void
+}
+
+export interface DiskSettings {
+  readonly delayMsMin: number
+  readonly delayMsMax: number
+  /** A request that takes much longer now and then. */
+  readonly slowChance: number
+  readonly slowMsMax: number
+}
+
+export const QUIET_DISK: DiskSettings = { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 }
+
+export type ReplicaActor = Actor<ReplicaInput, ReplicaOutbox>
+
+export interface NodeSetup {
+  /** Makes the actor of a new run, with a generator of its own. */
+  readonly make: (process: NodeProcess, random: Random) => ReplicaActor
+  readonly device: BlockDevice
+}
+
+export class NodeProcess extends Process implements ReplicaOutbox {
+  diskSettings: DiskSettings = QUIET_DISK
+  #disk: BlockDevice
+  #identity: Identity | undefined
+  #actor: ReplicaActor | undefined
+  readonly #make: NodeSetup['make']
+  readonly #random: Random
+  readonly #links = new Map<NodeId, LinkEnd>()
+  readonly #clients = new Map<ConnectionId, LinkEnd>()
+  readonly #addresses = new Map<NodeId, Address>()
+  #nextConnection = 1
+  /** Requests are answered in their order: an actor may count on it per file, and one disk has one queue. */
+  #diskFreeAt = 0
+
+  constructor(world: World, index: number, name: string, home: Address, setup: NodeSetup) {
+    super(world, index, name, home)
+    this.#make = setup.make
+    this.#disk = setup.device
+    this.#random = world.fork()
+  }
+
+  get actor(): ReplicaActor | undefined {
+    return this.running ? this.#actor : undefined
+  }
+
+  get disk(): BlockDevice {
+    return this.#disk
+  }
+
+  /** The identity of this run, once it is durable. */
+  get identified(): Identity | undefined {
+    return this.#identity
+  }
+
+  override get nodeId(): NodeId | undefined {
+    return this.#identity?.nodeId
+  }
+
+  override get listening(): boolean {
+    return this.#identity !== undefined
+  }
+
+  override get wakeAt(): number {
+    return this.#actor?.wakeAt ?? Infinity
+  }
+
+  /** A new, empty disk, as after a fire; only while the process is down. */
+  replaceDisk(disk: BlockDevice): void {
+    if (!this.running) this.#disk = disk
+  }
+
+  stop(): void {
+    if (this.state === 'up') this.deliver({ kind: 'stop' } satisfies ReplicaInput)
+  }
+
+  protected override boot(): void {
+    this.#identity = undefined
+    this.#diskFreeAt = this.world.now
+    this.#actor = this.#make(this, this.#random.fork())
+  }
+
+  protected override receive(now: Now, input: AnyInput): void {
+    this.#actor!.receive(now, input as ReplicaInput, this)
+  }
+
+  protected override wakeActor(now: Now): void {
+    this.#actor!.wake(now, this)
+  }
+
+  protected override died(how: 'killed' | 'unreachable'): void {
+    for (const end of this.#links.values()) this.world.network.ended(end, how)
+    for (const end of this.#clients.values()) this.world.network.ended(end, how)
+    this.#links.clear()
+    this.#clients.clear()
+    this.#addresses.clear()
+    this.#identity = undefined
+    this.#actor = undefined
+    this.#disk.crash(this.#random)
+  }
+
+  // ---- what arrives ------------------------------------------------------------------------------------------------
+
+  override deviceDone(request: number): void {
+    this.#input({ kind: 'device', answer: this.#disk.complete(request) })
+  }
+
+  override datagramArrived(from: Address, bytes: Uint8Array): void {
+    if (this.listening) this.#input({ kind: 'datagram', from, bytes })
+  }
+
+  /**
+   * Two nodes that dial each other at once keep the link that the smaller id dialled. A peer that dials while its old link
+   * still seems to stand has lost that one.
+   */
+  override acceptNode(link: Link): void {
+    const peer = link.dialler.process.nodeId
+    const self = this.nodeId
+    if (peer === undefined || self === undefined || link.dialler.peer !== self) {
+      this.world.network.refuse(link)
+      return
+    }
+    const existing = this.#links.get(peer)
+    if (existing?.state === 'dialling' && self < peer) {
+      this.world.network.refuse(link)
+      return
+    }
+    const wasUp = existing?.state === 'up'
+    if (existing !== undefined) {
+      existing.state = 'down'
+      existing.link.cut = true
+    }
+    const end = this.world.network.accept(link, this, peer)
+    this.#links.set(peer, end)
+    for (const bytes of existing?.queued ?? []) this.world.network.send(end, bytes)
+    const run = this.run
+    if (wasUp) this.#input({ kind: 'linkDown', node: peer })
+    if (this.run === run) this.#input({ kind: 'linkUp', node: peer })
+  }
+
+  override acceptClient(link: Link): void {
+    const connection = this.#nextConnection++ as ConnectionId
+    this.#clients.set(connection, this.world.network.accept(link, this, connection))
+    this.#input({ kind: 'clientUp', connection, principal: link.dialler.process.name })
+  }
+
+  override linkUp(end: LinkEnd): void {
+    if (typeof end.peer === 'string') this.#input({ kind: 'linkUp', node: end.peer })
+  }
+
+  override linkDown(end: LinkEnd): void {
+    if (typeof end.peer === 'string') {
+      if (this.#links.get(end.peer) === end) this.#links.delete(end.peer)
+      this.#input({ kind: 'linkDown', node: end.peer })
+    } else if (this.#clients.delete(end.peer)) this.#input({ kind: 'clientDown', connection: end.peer })
+  }
+
+  override linkMessage(end: LinkEnd, bytes: Uint8Array): void {
+    if (typeof end.peer === 'string') this.#input({ kind: 'message', from: end.peer, bytes })
+    else this.#input({ kind: 'clientMessage', connection: end.peer, bytes })
+  }
+
+  // ---- what the replica does ---------------------------------------------------------------------------------------
+
+  device(request: DeviceRequest): void {
+    if (!this.effect(request.kind, request)) return
+    this.#hashRequest(request)
+    this.#disk.execute(request)
+    const { delayMsMin, delayMsMax, slowChance, slowMsMax } = this.diskSettings
+    let ms = delayMsMin + this.#random.fraction() * (delayMsMax - delayMsMin)
+    if (slowChance > 0 && this.#random.chance(slowChance)) ms += this.#random.fraction() * slowMsMax
+    this.#diskFreeAt = Math.max(this.#diskFreeAt, this.world.now) + quantize(ms)
+    this.world.pushAt(this.#diskFreeAt, { kind: 'device', process: this, run: this.run, request: request.request })
+  }
+
+  datagram(to: Address, bytes: Uint8Array): void {
+    if (!this.effect('datagram', bytes)) return
+    this.world.trace.bytes(bytes)
+    this.world.network.datagram(this, to, bytes)
+  }
+
+  send(to: NodeId, bytes: Uint8Array): void {
+    if (!this.effect('send', bytes)) return
+    this.world.trace.bytes(bytes)
+    let end = this.#links.get(to)
+    if (end === undefined || !end.alive) {
+      end = this.world.network.dial(this, to, this.#addresses.get(to) ?? NOWHERE, 'nodes')
+      this.#links.set(to, end)
+    }
+    this.world.network.send(end, bytes)
+  }
+
+  address(node: NodeId, at: Address): void {
+    if (this.effect('address', at)) this.#addresses.set(node, at)
+  }
+
+  client(connection: ConnectionId, bytes: Uint8Array): void {
+    if (!this.effect('client', bytes)) return
+    this.world.trace.bytes(bytes)
+    const end = this.#clients.get(connection)
+    if (end !== undefined) this.world.network.send(end, bytes)
+  }
+
+  closeClient(connection: ConnectionId, reason: string): void {
+    if (!this.effect('closeClient', reason)) return
+    const end = this.#clients.get(connection)
+    if (end === undefined) return
+    this.#clients.delete(connection)
+    this.world.network.close(end)
+  }
+
+  closeLink(node: NodeId, reason: string): void {
+    if (!this.effect('closeLink', reason)) return
+    const end = this.#links.get(node)
+    if (end === undefined) return
+    this.#links.delete(node)
+    this.world.network.close(end)
+  }
+
+  identity(identity: Identity): void {
+    if (!this.effect('identity', identity)) return
+    this.#identity = identity
+    this.world.watcher.identity(this, identity)
+  }
+
+  event(event: ReplicaEvent): void {
+    if (this.effect('event', event)) this.world.watcher.event(this, event)
+  }
+
+  halt(reason: string): void {
+    if (!this.effect('halt', reason)) return
+    this.world.watcher.halted(this, reason)
+    this.crashAfter(0)
+  }
+
+  stopped(): void {
+    if (!this.effect('stopped', undefined)) return
+    this.world.watcher.stopped(this)
+    this.crashAfter(0)
+  }
+
+  observe(observation: ReplicaObservation): void {
+    this.world.watcher.observe(this, observation)
+  }
+
+  #hashRequest(request: DeviceRequest): void {
+    if (request.kind === 'list') return
+    for (let i = 0; i < request.file.length; i++) this.world.trace.number(request.file.charCodeAt(i))
+    if (request.kind !== 'write') return
+    this.world.trace.number(request.at)
+    for (const piece of request.pieces) this.world.trace.bytes(piece)
+  }
+
+  #input(input: ReplicaInput): void {
+    this.deliver(input)
+  }
+}
+
+const NOWHERE = '' as Address
