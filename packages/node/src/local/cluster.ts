@@ -1,0 +1,127 @@
+//! A cluster of node processes on loopback addresses, to be watched and broken: for the demo, chaos, tests and benchmarks.
+
+import { mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { Subnet } from './addresses.ts'
+import { Child, removeAtExit, removeNow } from './children.ts'
+
+const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
+const START_MS_MAX = 20_000
+
+export interface LocalClusterOptions {
+  readonly cluster: string
+  readonly subnet: Subnet
+  readonly expect: number
+  readonly replaceAfter?: string
+}
+
+/** A node process; killed and started again it stays the same node, since its directory stays. */
+export class LocalNode {
+  readonly number: number
+  readonly address: string
+  readonly dataDir: string
+  readonly #args: readonly string[]
+  #child: Child | undefined
+  /** Known once it has started. */
+  id = ''
+  value = 0
+
+  constructor(number: number, address: string, dataDir: string, args: readonly string[]) {
+    this.number = number
+    this.address = address
+    this.dataDir = dataDir
+    this.#args = args
+  }
+
+  get running(): boolean {
+    return this.#child?.running === true
+  }
+
+  get paused(): boolean {
+    return this.running && this.#child!.paused
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.process.pid
+  }
+
+  /** Resolves when its sockets are open; rejects with its own words when it ends before. */
+  async start(): Promise<void> {
+    let listening = () => {}
+    const opened = new Promise<void>((resolve) => (listening = resolve))
+    const child = new Child(MAIN, {
+      args: ['start', '--json', ...this.#args],
+      onLine: (line) => {
+        const event = JSON.parse(line) as { readonly event: string; readonly nodeId?: string; readonly value?: number }
+        if (event.event !== 'listening') return
+        this.id = event.nodeId ?? ''
+        this.value = event.value ?? 0
+        listening()
+      },
+    })
+    this.#child = child
+    const timer = setTimeout(() => void child.kill(), START_MS_MAX)
+    const end = await Promise.race([opened, child.ended])
+    clearTimeout(timer)
+    if (end) throw new Error(`node ${this.address} ended at its start (${end.signal ?? end.code}): ${child.errors.trim() || 'it did not listen in time'}`)
+  }
+
+  async kill(): Promise<void> {
+    if (this.running) await this.#child!.kill()
+  }
+
+  pause(): void {
+    this.#child?.pause()
+  }
+
+  resume(): void {
+    this.#child?.resume()
+  }
+
+  async stop(): Promise<void> {
+    await this.#child?.stop()
+  }
+
+  /** What it said on its standard error, for a report of what went wrong. */
+  get errors(): string {
+    return this.#child?.errors.trim() ?? ''
+  }
+}
+
+export class LocalCluster {
+  readonly name: string
+  readonly folder: string
+  readonly nodes: readonly LocalNode[]
+
+  constructor(options: LocalClusterOptions) {
+    this.name = options.cluster
+    this.folder = mkdtempSync(join(tmpdir(), 'horus-local-'))
+    removeAtExit(this.folder)
+    this.nodes = options.subnet.addresses.map(({ host, port }, i) => {
+      const dataDir = join(this.folder, `node-${i + 1}`)
+      const args = ['--cluster', options.cluster, '--data', dataDir, '--listen', `${host}:${port}`, '--range', options.subnet.range, '--expect', String(options.expect)]
+      if (options.replaceAfter !== undefined) args.push('--replace-after', options.replaceAfter)
+      return new LocalNode(i + 1, `${host}:${port}`, dataDir, args)
+    })
+  }
+
+  get addresses(): readonly string[] {
+    return this.nodes.map((node) => node.address)
+  }
+
+  async start(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.start()))
+  }
+
+  nodeOf(id: string): LocalNode | undefined {
+    return this.nodes.find((node) => node.id === id)
+  }
+
+  /** Ends all at once and removes what they kept. */
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map((node) => node.kill()))
+    removeNow(this.folder)
+  }
+}
