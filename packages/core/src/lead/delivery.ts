@@ -2,10 +2,8 @@
 //! entry's bytes are found and the message is put together. A payload that is not in memory is fetched, and what the
 //! session is to get after it waits behind it, so that a session sees its leases in order.
 
-import { AddItemCursor, writeDelivery } from '../message/jobs.ts'
-import { addBody, logTable, OptionKey } from '../message/command.ts'
 import type { ClientMessage } from '../message/client.ts'
-import { decode, Writer } from '../message/layout.ts'
+import { type AddEntry, DeliveryWriter, readAddEntry } from '../message/jobs.ts'
 import type { FencingToken, JobNumber, LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId } from '../units.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { Presence } from './sessions.ts'
@@ -29,12 +27,13 @@ export interface LeaseView {
   readonly leaseMs: number
   readonly attempt: number
   readonly maxAttempts: number
-  readonly timeoutMs: number
+  /** Where the payload is: the add's log index and the job's place in it. */
+  readonly entryIndex: LogIndex
+  readonly ordinal: number
 }
 
 /** The committed books, as far as deliveries need them. */
 export interface PayloadBooks {
-  payloadOf(partition: PartitionId, number: JobNumber): { readonly entryIndex: LogIndex; readonly ordinal: number } | undefined
   leaseOf(partition: PartitionId, number: JobNumber): LeaseView | undefined
 }
 
@@ -49,8 +48,9 @@ export interface DeliverySource {
 export class Deliveries {
   readonly #source: DeliverySource
   readonly #waiting = new Map<SessionNumber, Leased[]>()
-  readonly #writer = new Writer(DELIVERY_BYTES + 4096)
-  readonly #entry = new EntryWalk()
+  readonly #writer = new DeliveryWriter()
+  #openIndex = 0
+  #openEntry: AddEntry | undefined
 
   constructor(source: DeliverySource) {
     this.#source = source
@@ -75,7 +75,8 @@ export class Deliveries {
 
   clear(): void {
     this.#waiting.clear()
-    this.#entry.forget()
+    this.#openIndex = 0
+    this.#openEntry = undefined
   }
 
   /** Sends all that can be sent. A session that is not connected keeps nothing: on resume it is told what it holds. */
@@ -100,112 +101,51 @@ export class Deliveries {
   /** Returns what could not be sent yet. */
   #sendOne(leased: Leased, presence: Presence): Leased | undefined {
     const { partition, session, token, jobs } = leased
-    const writer = this.#writer.reset()
-    const names: string[] = []
-    let base = 0
-    let count = 0
-    let missing: number | undefined
+    const writer = this.#writer
+    writer.begin(jobs[0]! as JobNumber)
+    let bytes = 0
     for (let i = 0; i < jobs.length; i++) {
       const number = jobs[i]! as JobNumber
       const lease = this.#source.books.leaseOf(partition, number)
       if (lease === undefined || lease.token !== token || lease.session !== session) continue
-      const place = this.#source.books.payloadOf(partition, number)
-      if (place === undefined) continue
-      if (!this.#entry.open(this.#source, place.entryIndex)) {
-        missing = i
-        break
+      const entry = this.#open(lease.entryIndex)
+      if (entry === undefined) {
+        this.#ship(leased, presence)
+        return { ...leased, jobs: Array.from(jobs).slice(i) }
       }
-      const item = this.#entry.item(place.ordinal)
-      if (count > 0 && (writer.at > DELIVERY_BYTES || number < base)) {
-        this.#ship(leased, presence, names, base, count)
-        writer.reset()
-        names.length = 0
-        count = 0
+      entry.items.seek(lease.ordinal)
+      if (writer.count > 0 && (bytes > DELIVERY_BYTES || number < writer.base)) {
+        this.#ship(leased, presence)
+        writer.begin(number)
+        bytes = 0
       }
-      if (count === 0) base = number
-      writeDelivery(writer, number - base, { attempt: lease.attempt, maxAttempts: lease.maxAttempts, timeoutMs: lease.timeoutMs, nameOrdinal: ordinalOf(names, this.#entry.name(item.nameOrdinal)) }, headersOf(item), item.payload())
-      count++
+      writer.add(number, lease.attempt, lease.maxAttempts, entry)
+      bytes += entry.items.payloadLength + 32
     }
-    if (count > 0) this.#ship(leased, presence, names, base, count)
-    return missing === undefined ? undefined : { ...leased, jobs: Array.from(jobs).slice(missing) }
+    this.#ship(leased, presence)
+    return undefined
   }
 
-  #ship(leased: Leased, presence: Presence, names: readonly string[], base: number, count: number): void {
+  #ship(leased: Leased, presence: Presence): void {
+    const { names, base, count } = this.#writer
+    if (count === 0) return
     const { partition, session, token, deadline, leaseMs } = leased
     this.#source.send(presence.endpoint, {
       kind: 'deliver', shard: this.#source.shard, partition, session, token, deadline, leaseMs, stamp: presence.stamp, leaseClock: presence.leaseClock,
-      names: names.slice(), base: base as JobNumber, count, items: this.#writer.bytes.subarray(0, this.#writer.at),
+      names, base: base as JobNumber, count, items: this.#writer.take(),
     })
   }
-}
 
-/** One add entry, opened once for all the jobs of it that follow each other. */
-class EntryWalk {
-  #index = 0
-  #names: readonly string[] = []
-  #items: Uint8Array = new Uint8Array(0)
-  #cursor = new AddItemCursor(this.#items)
-  #at = -1
-
-  open(source: DeliverySource, index: LogIndex): boolean {
-    if (index === this.#index) return true
-    const bytes = source.entry(index)
+  /** The add at `index`, kept open for all the jobs of it that follow each other. */
+  #open(index: LogIndex): AddEntry | undefined {
+    if (index === this.#openIndex) return this.#openEntry
+    const bytes = this.#source.entry(index)
     if (bytes === undefined) {
-      source.fetch(index)
-      return false
+      this.#source.fetch(index)
+      return undefined
     }
-    const entry = logTable.decode(bytes)
-    if (entry.kind !== 'command') throw new TypeError(`the entry at ${index} is ${entry.kind} where an add is wanted`)
-    const body = decode(addBody, entry.body)
-    this.#index = index
-    this.#names = body.names
-    this.#items = body.items
-    this.#rewind()
-    return true
-  }
-
-  item(ordinal: number): AddItemCursor {
-    if (ordinal < this.#at) this.#rewind()
-    while (this.#at < ordinal) {
-      this.#cursor.next()
-      this.#at++
-    }
-    return this.#cursor
-  }
-
-  name(ordinal: number): string {
-    return this.#names[ordinal] ?? ''
-  }
-
-  /** Indexes are a term's own: another log may hold other bytes there. */
-  forget(): void {
-    this.#index = 0
-    this.#items = new Uint8Array(0)
-  }
-
-  #rewind(): void {
-    this.#cursor = new AddItemCursor(this.#items)
-    this.#at = -1
+    this.#openIndex = index
+    this.#openEntry = readAddEntry(bytes)
+    return this.#openEntry
   }
 }
-
-function ordinalOf(names: string[], name: string): number {
-  const known = names.indexOf(name)
-  return known >= 0 ? known : names.push(name) - 1
-}
-
-/** The headers' bytes in the item's options, found without reading the other options. */
-function headersOf(item: AddItemCursor): Uint8Array {
-  if (item.optionsLength === 0) return NOTHING
-  const view = item.reader.view
-  let at = item.optionsAt
-  const end = at + item.optionsLength
-  while (at + 3 <= end) {
-    const length = view.getUint16(at + 1)
-    if (view.getUint8(at) === OptionKey.headers) return item.reader.bytes.subarray(at + 3, at + 3 + length)
-    at += 3 + length
-  }
-  return NOTHING
-}
-
-const NOTHING: Uint8Array = new Uint8Array(0)

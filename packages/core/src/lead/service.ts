@@ -9,7 +9,7 @@
 import type { Now } from '../actor.ts'
 import { addBody, Code, type Command, leasedBody, logTable, Operation } from '../message/command.ts'
 import { type ClientMessage, LostReason } from '../message/client.ts'
-import { countLeased } from '../message/jobs.ts'
+import { LeasedGroupsReader } from '../message/jobs.ts'
 import { decode, MalformedMessage } from '../message/layout.ts'
 import type { LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId, Term, FencingToken, JobNumber } from '../units.ts'
 import { type AcquirePlan, DemandBook, type DemandView } from './demand.ts'
@@ -234,6 +234,13 @@ export class Service {
     const presence = this.#presences.of(session)
     this.#led.send(to, { kind: 'answer', shard: this.#led.shard, session, sequence, code, stamp: presence?.stamp ?? 0, leaseClock: presence?.leaseClock ?? (0 as LeaseTime), body })
   }
+}
+
+function countLeased(groups: Uint8Array, operation: Operation): number {
+  const reader = new LeasedGroupsReader(groups, operation)
+  let count = 0
+  while (reader.nextGroup()) while (reader.nextItem()) count++
+  return count
 }
 
 interface UnderWay {

@@ -7,7 +7,7 @@
 
 import type { LeaseTime, WallTime } from '../units.ts'
 import { epoch, job, leaseTime, members, name, names, partition, replica, session, shard, token, wallTime } from './fields.ts'
-import { bytes, f64, id128, list, type MessageOf, optional, record, rest, row, Table, text, u16, u32, u53, u8, type Reader, type Writer } from './layout.ts'
+import { bytes, f64, type Field, id128, list, MalformedMessage, type MessageOf, optional, record, rest, row, Table, text, u16, u32, u53, u8, type Reader, type Writer } from './layout.ts'
 
 const stamps = { leaseNow: leaseTime, wallNow: wallTime }
 
@@ -41,6 +41,10 @@ export function entryTimes(entry: Uint8Array): { leaseNow: LeaseTime; wallNow: W
   const view = new DataView(entry.buffer, entry.byteOffset, 17)
   return { leaseNow: view.getFloat64(1) as LeaseTime, wallNow: view.getFloat64(9) as WallTime }
 }
+
+/** Where a command's fixed fields end: tag, two times, shard, session, sequence, lowest, stamp; then operation and body. */
+export const COMMAND_OPERATION_AT = 53
+export const COMMAND_BODY_AT = 54
 
 // ---- operations of a command ---------------------------------------------------------------------------------------
 
@@ -128,8 +132,8 @@ export interface JobOptions {
 
 const backoffField = record({ kind: u8, baseMs: u32, maxMs: u32 })
 const headerText = text(8192)
-/** The bytes of the headers option, as deliveries carry them on. */
-export const headersField = list({ write: (w: Writer, v: readonly [string, string]) => (headerText.write(w, v[0]), headerText.write(w, v[1])), read: (r: Reader) => [headerText.read(r), headerText.read(r)] as const }, 64)
+/** The value of a job's `headers`, as its bytes lie in options and in deliveries. */
+export const jobHeaders: Field<readonly (readonly [string, string])[]> = list({ write: (w: Writer, v: readonly [string, string]) => (headerText.write(w, v[0]), headerText.write(w, v[1])), read: (r: Reader) => [headerText.read(r), headerText.read(r)] as const }, 64)
 const optionFields = {
   [OptionKey.priority]: ['priority', u8],
   [OptionKey.runAt]: ['runAt', f64],
@@ -139,7 +143,7 @@ const optionFields = {
   [OptionKey.leaseMs]: ['leaseMs', u32],
   [OptionKey.timeoutMs]: ['timeoutMs', u32],
   [OptionKey.idempotencyKey]: ['idempotencyKey', name],
-  [OptionKey.headers]: ['headers', list({ write: (w: Writer, v: readonly [string, string]) => (headerText.write(w, v[0]), headerText.write(w, v[1])), read: (r: Reader) => [headerText.read(r), headerText.read(r)] as const }, 64)],
+  [OptionKey.headers]: ['headers', jobHeaders],
 } as const
 
 export function writeJobOptions(writer: Writer, options: JobOptions): void {
@@ -163,7 +167,8 @@ export function readJobOptions(reader: Reader): JobOptions {
     const known = optionFields[key]
     if (known) options[known[0]] = known[1].read(reader)
     else reader.skip(length)
-    if (reader.at !== end) reader.skip(end - reader.at)
+    if (reader.at > end) throw new MalformedMessage(`option ${key} is longer than its length`)
+    if (reader.at < end) reader.skip(end - reader.at)
   }
   return options as JobOptions
 }

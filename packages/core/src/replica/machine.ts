@@ -1,0 +1,23 @@
+//! A state machine that a shard's log is applied to: the books of a job shard, or the registry. Hosted shards know no more of it.
+
+import type { Now } from '../actor.ts'
+import type { LogIndex } from '../units.ts'
+
+export interface Machine {
+  /** Applies one committed entry and settles whatever waited for it. */
+  apply(index: LogIndex, entry: Uint8Array): void
+  /** The state without payloads. */
+  snapshot(): Uint8Array
+  restore(bytes: Uint8Array): void
+  digest(): string
+  /** The entries at or below the applied index that still hold a payload somebody will ask for, rising. */
+  livePayloads(): readonly LogIndex[]
+  /** The lead was won or lost. */
+  lead(leads: boolean): void
+  /** Once a turn while leading: what is due is proposed. */
+  turn(now: Now): void
+  /** When `turn` next has something to do by itself; Infinity when idle. */
+  wakeAt(now: Now): number
+  /** An entry that was fetched can be read now. */
+  loaded(): void
+}
