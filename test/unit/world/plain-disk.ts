@@ -1,3 +1,5 @@
+//! A disk that loses everything unflushed in a crash: the least that the toys need.
+
 import type { DeviceAnswer, DeviceRequest } from '@horus/core/device'
 import type { BlockDevice } from '@horus/core/world/node'
 

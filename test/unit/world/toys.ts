@@ -13,7 +13,7 @@ import { NodeProcess, type BlockDevice, type ReplicaActor } from '@horus/core/wo
 import type { Process } from '@horus/core/world/process'
 import { World, type WorldWatcher } from '@horus/core/world/world'
 import { Random as Generator } from '@horus/core/random'
-import { PlainDisk } from './plain-disk.js'
+import { PlainDisk } from './plain-disk.ts'
 
 const FILE = 'count'
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { Random } from '@horus/core/random'
 import { Faults, type FaultGuard } from '@horus/core/world/faults'
 import { drawPlan } from '@horus/core/world/plan'
-import { emptyDisk, startBoth, toyWorld, type ToyWorld } from './toys.js'
+import { emptyDisk, startBoth, toyWorld, type ToyWorld } from './toys.ts'
 
 function run(seed: number, ms = 2000): ToyWorld {
   const toys = toyWorld(seed)
