@@ -1,1 +1,6 @@
-export {}
+export * from './address.ts'
+export * from './codec.ts'
+export * from './errors.ts'
+export * from './gossip-socket.ts'
+export * from './keyring.ts'
+export * from './range.ts'
