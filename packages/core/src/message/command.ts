@@ -100,7 +100,7 @@ export const cancelBody = record({ partition, jobs: list(job, 65_535) })
 export const leasedAnswer = record({ lost: list(record({ number: job, token }), 65_535) })
 /** `deadline` on the shard's lease clock, for all that were not lost. */
 export const extendAnswer = record({ deadline: leaseTime, lost: list(record({ number: job, token }), 65_535) })
-/** The jobs that could not be cancelled, since they are unknown or have ended. */
+/** The jobs that could not be cancelled, since they are unknown or have ended; rising. */
 export const cancelAnswer = record({ missed: list(job, 65_535) })
 
 export const FailMode = { retry: 0, permanent: 1, retryAfter: 2 } as const

@@ -7,7 +7,7 @@
 
 import type { FencingToken, JobNumber, PartitionId } from '../units.ts'
 import { PAYLOAD_BYTES_MAX } from './client.ts'
-import { addBody, COMMAND_BODY_AT, jobHeaders, type JobOptions, Operation, OptionKey, readJobOptions, writeJobOptions } from './command.ts'
+import { addBody, COMMAND_BODY_AT, FailMode, jobHeaders, type JobOptions, Operation, OptionKey, readJobOptions, writeJobOptions } from './command.ts'
 import { job, token } from './fields.ts'
 import { decode, MalformedMessage, Reader, Writer } from './layout.ts'
 
@@ -223,6 +223,18 @@ export class LeasedGroupsReader {
     this.#left = 0
     return this
   }
+}
+
+/** The groups of a body, read to their end once, so that nothing can break off in the middle. Throws MalformedMessage. */
+export function readGroups(bytes: Uint8Array, operation: Operation): LeasedGroupsReader {
+  const groups = new LeasedGroupsReader(bytes, operation)
+  let items = 0
+  while (groups.nextGroup()) {
+    items += groups.count
+    if (items > ITEMS_MAX) throw new MalformedMessage(`${items} jobs where ${ITEMS_MAX} are allowed`)
+    while (groups.nextItem()) if (groups.mode > FailMode.retryAfter || groups.dataLength > PAYLOAD_BYTES_MAX) throw new MalformedMessage('what became of a job')
+  }
+  return groups.rewind()
 }
 
 // ---- deliveries ----------------------------------------------------------------------------------------------------
