@@ -94,7 +94,7 @@ test('a failed job is retried with backoff until its attempts are used up, then 
   log.pass(1200)
   log.tick()
   const again = log.acquire(session, 1)
-  assert.equal(log.shard.attemptOf(P, 1 as never), 2)
+  assert.equal(log.shard.leaseOf(P, 1 as never)?.attempt, 2)
   const failed = log.fail(session, again.jobs, { error: bytesOf('second') })
   assert.deepEqual(failed.seen.free, [])
   const dead = log.job(1)!
@@ -148,7 +148,7 @@ test('a job that is handed back does not lose an attempt', () => {
   log.release(session, jobs)
   assert.deepEqual([log.job(1)!.state, log.job(1)!.attempt], [JobState.waiting, 0])
   assert.deepEqual(log.acquire(session, 2).jobs.map((job) => job.number), [1, 2])
-  assert.equal(log.shard.attemptOf(P, 1 as never), 1)
+  assert.equal(log.shard.leaseOf(P, 1 as never)?.attempt, 1)
 })
 
 test('a second add under the same idempotency key gets the first number, inside its window', () => {

@@ -63,6 +63,15 @@ export interface PayloadPlace {
   readonly ordinal: number
 }
 
+export interface LeaseView extends PayloadPlace {
+  readonly session: SessionNumber
+  readonly token: FencingToken
+  readonly deadline: LeaseTime
+  readonly leaseMs: number
+  readonly attempt: number
+  readonly maxAttempts: number
+}
+
 export type JobCounts = ValueOf<typeof countsAnswer>
 
 interface Partition {
@@ -353,6 +362,10 @@ export class Shard {
     return this.#byNumber.get(partition)?.books.settings
   }
 
+  hasPartition(partition: PartitionId): boolean {
+    return this.#byNumber.has(partition)
+  }
+
   hasSession(session: SessionNumber): boolean {
     return this.#sessions.get(session) !== undefined
   }
@@ -364,11 +377,11 @@ export class Shard {
     return names.length === 0 ? books.counts[JobState.waiting]! : books.lanes.waiting(books.nameIds(names))
   }
 
-  /** When the oldest waiting job of the names was added, by the wall clock; Infinity where none waits. */
-  oldestWaitingAt(partition: PartitionId, names: readonly string[]): number {
+  /** How long ago the oldest waiting job was added, by the wall clock; 0 where none waits. */
+  oldestWaitingMs(partition: PartitionId, wallNow: number, names: readonly string[] = []): number {
     const books = this.#byNumber.get(partition)?.books
     const number = books === undefined ? Infinity : books.lanes.oldest(books.nameIds(names))
-    return number === Infinity ? Infinity : books!.batches.addedAt(books!.batches.find(number))
+    return number === Infinity ? 0 : Math.max(0, wallNow - books!.batches.addedAt(books!.batches.find(number)))
   }
 
   /** Leases of a session on a partition. */
@@ -376,32 +389,24 @@ export class Shard {
     return this.#byNumber.get(partition)?.leases.held(session) ?? 0
   }
 
-  /** Everything a session holds, for when it comes back over a new connection: as it was delivered, but with deadlines as extended. */
-  leasesOf(session: SessionNumber): LeasedBatch[] {
-    const batches: LeasedBatch[] = []
-    for (const { books, leases } of this.#partitions) {
-      if (leases.held(session) === 0) continue
-      const jobs = new Map<LeaseGroup, number[]>()
-      leases.each((group, position) => {
-        if (group.session !== session) return
-        const numbers = jobs.get(group)
-        if (numbers === undefined) jobs.set(group, [group.number(position)])
-        else numbers.push(group.number(position))
-      })
-      for (const [group, numbers] of jobs) {
-        batches.push({
-          partition: books.partition as PartitionId, session, token: group.token as FencingToken, deadline: group.deadlineNext as LeaseTime, leaseMs: group.leaseMs,
-          jobs: Float64Array.from(numbers),
-        })
-      }
-    }
-    return batches
+  /** Everything a session holds, by partition, token and number. */
+  leasesOf(session: SessionNumber): { readonly partition: PartitionId; readonly number: JobNumber; readonly token: FencingToken }[] {
+    return this.#partitions.flatMap(({ books, leases }) =>
+      leases.ofSession(session).map(({ number, token }) => ({ partition: books.partition as PartitionId, number: number as JobNumber, token: token as FencingToken })))
   }
 
-  /** Whether the job is leased under just this token. */
-  isLeased(partition: PartitionId, number: JobNumber, token: FencingToken): boolean {
-    for (let group = this.#byNumber.get(partition)?.leases.of(token); group !== undefined; group = group.next) if (group.position(number) >= 0) return true
-    return false
+  /** The lease of an active job. Whoever knows its token says so: then nothing needs to be searched. */
+  leaseOf(partition: PartitionId, number: JobNumber, token?: FencingToken): LeaseView | undefined {
+    const found = this.#byNumber.get(partition)
+    const lease = found?.leases.find(number, token)
+    if (found === undefined || lease === undefined) return undefined
+    const { books } = found
+    const { group, position } = lease
+    const record = books.batches.find(number)
+    return {
+      session: group.session as SessionNumber, token: group.token as FencingToken, deadline: group.deadline(position) as LeaseTime, leaseMs: group.leaseMs,
+      attempt: books.attempt(number), maxAttempts: books.maxAttempts(number), entryIndex: books.batches.entryIndex(record) as LogIndex, ordinal: books.batches.ordinal(record, number),
+    }
   }
 
   /** Where the payload of a job lies that has not ended. */
@@ -410,15 +415,6 @@ export class Shard {
     const record = batches === undefined ? -1 : batches.find(number)
     if (record < 0) return undefined
     return { entryIndex: batches!.entryIndex(record) as LogIndex, ordinal: batches!.ordinal(record, number) }
-  }
-
-  /** Which attempt the lease of an active job is. */
-  attemptOf(partition: PartitionId, number: JobNumber): number {
-    return this.#byNumber.get(partition)?.books.attempt(number) ?? 0
-  }
-
-  maxAttemptsOf(partition: PartitionId, number: JobNumber): number {
-    return this.#byNumber.get(partition)?.books.maxAttempts(number) ?? 0
   }
 
   /** The add entries that hold a payload which is still needed, rising. */

@@ -34,7 +34,7 @@ export interface LeaseView {
 
 /** The committed books, as far as deliveries need them. */
 export interface PayloadBooks {
-  leaseOf(partition: PartitionId, number: JobNumber): LeaseView | undefined
+  leaseOf(partition: PartitionId, number: JobNumber, token: FencingToken): LeaseView | undefined
 }
 
 export interface DeliverySource {
@@ -64,7 +64,7 @@ export class Deliveries {
 
   /** Sends a lease that the session already holds once more, under its token. */
   again(session: SessionNumber, lease: { readonly partition: PartitionId; readonly number: JobNumber; readonly token: FencingToken }): void {
-    const held = this.#source.books.leaseOf(lease.partition, lease.number)
+    const held = this.#source.books.leaseOf(lease.partition, lease.number, lease.token)
     if (held === undefined) return
     this.add({ partition: lease.partition, session, token: lease.token, deadline: held.deadline, leaseMs: held.leaseMs, jobs: [lease.number] })
   }
@@ -106,8 +106,8 @@ export class Deliveries {
     let bytes = 0
     for (let i = 0; i < jobs.length; i++) {
       const number = jobs[i]! as JobNumber
-      const lease = this.#source.books.leaseOf(partition, number)
-      if (lease === undefined || lease.token !== token || lease.session !== session) continue
+      const lease = this.#source.books.leaseOf(partition, number, token)
+      if (lease === undefined || lease.session !== session) continue
       const entry = this.#open(lease.entryIndex)
       if (entry === undefined) {
         this.#ship(leased, presence)

@@ -111,10 +111,8 @@ export class Leases {
   endSession(session: number): HeldLease[] {
     const found = this.ofSession(session)
     for (const { token, number } of found) {
-      for (let group = this.#groups.get(token); group !== undefined; group = group.next) {
-        const position = group.position(number)
-        if (position >= 0) this.drop(group, position)
-      }
+      const lease = this.find(number, token)
+      if (lease !== undefined) this.drop(lease.group, lease.position)
     }
     return found
   }
@@ -137,12 +135,12 @@ export class Leases {
     return found
   }
 
-  find(number: number): Lease | undefined {
+  /** The lease of a job; without its token all groups are looked through. */
+  find(number: number, token?: number): Lease | undefined {
+    if (token !== undefined) return inChain(this.#groups.get(token), number)
     for (const first of this.#groups.values()) {
-      for (let group: LeaseGroup | undefined = first; group !== undefined; group = group.next) {
-        const position = group.position(number)
-        if (position >= 0) return { group, position }
-      }
+      const lease = inChain(first, number)
+      if (lease !== undefined) return lease
     }
     return undefined
   }
@@ -192,6 +190,14 @@ export class Leases {
 
 /** Up to as many jobs it is cheaper to look for one by one. */
 const FEW = 4
+
+function inChain(first: LeaseGroup | undefined, number: number): Lease | undefined {
+  for (let group = first; group !== undefined; group = group.next) {
+    const position = group.position(number)
+    if (position >= 0) return { group, position }
+  }
+  return undefined
+}
 
 function leaseAt(group: LeaseGroup, at: number): HeldLease {
   return { number: group.number(at), token: group.token, session: group.session, lane: group.lane(at) }
