@@ -161,6 +161,7 @@ export class Silent implements WorldWatcher {
   threw(_process: Process, error: unknown): void {
     this.errors.push(error)
   }
+  died(): void {}
   identity(): void {}
   event(_process: Process, _event: ReplicaEvent): void {}
   observe(_process: Process, _observation: ReplicaObservation): void {}

@@ -96,6 +96,7 @@ export abstract class Process {
     this.#effectsLeft = Infinity
     for (const event of this.held.splice(0)) if (event.kind === 'dial') this.world.network.refuse(event.link)
     this.died(how)
+    this.world.watcher.died(this)
     if (this.restartAfterMs !== undefined) this.world.restart(this, this.restartAfterMs)
   }
 

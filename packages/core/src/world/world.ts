@@ -20,6 +20,8 @@ import { Trace } from './trace.ts'
 /** Whoever wants to know what happens: the checkers. A watcher only looks. */
 export interface WorldWatcher {
   threw(process: Process, error: unknown): void
+  /** A run has ended, for whatever reason. */
+  died(process: Process): void
   identity(process: Process, identity: Identity): void
   event(process: Process, event: ReplicaEvent): void
   observe(process: Process, observation: ReplicaObservation): void

@@ -1,0 +1,45 @@
+//! All checkers of a run, fed as one.
+
+import type { ReplicaObservation } from '@horus/core/replica'
+import type { NodeProcess } from '@horus/core/world/node'
+import type { History } from '../history.ts'
+import { AddsChecker } from './adds.ts'
+import { type Checker, Report } from './checker.ts'
+import { ClockChecker } from './clock.ts'
+import { CommittedLog } from './committed.ts'
+import { LeadersChecker } from './leaders.ts'
+import { type IsAwake, LeasesChecker } from './leases.ts'
+
+export class Checkers {
+  readonly report = new Report()
+  readonly log: CommittedLog
+  readonly adds: AddsChecker
+  readonly leases: LeasesChecker
+  readonly leaders: LeadersChecker
+  readonly #all: readonly Checker[]
+
+  constructor(history: History, isAwake: IsAwake, driftMax: number, now: () => number) {
+    this.log = new CommittedLog(this.report)
+    this.adds = new AddsChecker(this.report, history, this.log)
+    this.leases = new LeasesChecker(this.report, isAwake)
+    this.leaders = new LeadersChecker(this.report)
+    this.#all = [this.log, this.adds, this.leases, this.leaders, new ClockChecker(this.report, this.log, driftMax, now)]
+    for (const checker of this.#all) history.listen(checker)
+  }
+
+  observed(node: NodeProcess, observation: ReplicaObservation): void {
+    for (const checker of this.#all) checker.observed?.(node, observation)
+  }
+
+  started(node: NodeProcess): void {
+    for (const checker of this.#all) checker.started?.(node)
+  }
+
+  audit(): void {
+    for (const checker of this.#all) checker.audit?.()
+  }
+
+  finish(): void {
+    for (const checker of this.#all) checker.finish?.()
+  }
+}

@@ -1,0 +1,168 @@
+//! I4: a committed entry is the same on all masters for ever. Every entry that any node applies is kept here once, under its
+//! index; whoever applies that index later must apply the same bytes of the same term, one index after the other.
+//!
+//! What the entries say is read here too, by code that shares nothing with the books: which adds are in the log, under
+//! which token which lease was ended, and the two times that every entry carries.
+
+import { Hash } from '@horus/core/hash'
+import { acquire, command, extendBody, leasedBody, logTable, Operation } from '@horus/core/message/command'
+import { LeasedGroupsReader, readAddEntry } from '@horus/core/message/jobs'
+import { decode } from '@horus/core/message/layout'
+import type { ReplicaObservation } from '@horus/core/replica'
+import type { LeaseTime, LogIndex, ShardId, Term } from '@horus/core/units'
+import type { NodeProcess } from '@horus/core/world/node'
+import { attemptOf } from '../history.ts'
+import type { Checker, Report } from './checker.ts'
+
+export interface CommittedEntry {
+  readonly shard: ShardId
+  readonly index: LogIndex
+  readonly term: Term
+  readonly leaseNow: LeaseTime
+  readonly digest: string
+  readonly what: string
+}
+
+export type CommittedConfiguration = Extract<ReplicaObservation, { kind: 'configured' }>
+
+export interface CommittedListener {
+  committed(entry: CommittedEntry): void
+}
+
+/** An entry that leased jobs: every lease under this token runs at least until then, unless it is ended before. */
+export interface CommittedAcquire {
+  readonly session: number
+  readonly leaseNow: LeaseTime
+  readonly leaseMs: number
+}
+
+export class CommittedLog implements Checker {
+  readonly #report: Report
+  readonly #entries = new Map<ShardId, Map<LogIndex, CommittedEntry>>()
+  readonly #applied = new Map<string, LogIndex>()
+  readonly #digests = new Map<string, { digest: string; node: string }>()
+  readonly #listeners: CommittedListener[] = []
+  /** Attempt to where it was committed; more than one place is a second copy. */
+  readonly attempts = new Map<number, { readonly shard: ShardId; readonly index: LogIndex; readonly sequence: string }>()
+  readonly acquires = new Map<string, CommittedAcquire>()
+  /** `partition/number/token` of every lease that some command ended, whether or not it was still valid. */
+  readonly ends = new Set<string>()
+  /** The newest committed configuration of each shard. */
+  readonly configurations = new Map<ShardId, CommittedConfiguration>()
+  entries = 0
+
+  constructor(report: Report) {
+    this.#report = report
+  }
+
+  listen(listener: CommittedListener): void {
+    this.#listeners.push(listener)
+  }
+
+  entry(shard: ShardId, index: LogIndex): CommittedEntry | undefined {
+    return this.#entries.get(shard)?.get(index)
+  }
+
+  started(node: NodeProcess): void {
+    for (const key of this.#applied.keys()) if (key.startsWith(`${node.name}/`)) this.#applied.delete(key)
+  }
+
+  observed(node: NodeProcess, observation: ReplicaObservation): void {
+    switch (observation.kind) {
+      case 'applied':
+        this.#appliedBy(node, observation)
+        return
+      case 'restored':
+        this.#restoredBy(node, observation)
+        return
+      case 'digest':
+        this.#digestOf(node, observation)
+        return
+      case 'configured': {
+        const known = this.configurations.get(observation.shard)
+        if (observation.committed && (known === undefined || known.epoch <= observation.epoch)) this.configurations.set(observation.shard, observation)
+        return
+      }
+      default:
+    }
+  }
+
+  #appliedBy(node: NodeProcess, { shard, index, term, entry }: Extract<ReplicaObservation, { kind: 'applied' }>): void {
+    const key = `${node.name}/${shard}`
+    const last = this.#applied.get(key)
+    if (last !== undefined && index !== last + 1) this.#report.broken('I4', `${node.name} applied entry ${index} of shard ${shard} after ${last}`)
+    this.#applied.set(key, index)
+    const digest = new Hash().bytes(entry).digest()
+    let log = this.#entries.get(shard)
+    if (log === undefined) this.#entries.set(shard, (log = new Map()))
+    const known = log.get(index)
+    if (known === undefined) {
+      const committed = this.#read(shard, index, term, digest, entry)
+      log.set(index, committed)
+      this.entries++
+      for (const listener of this.#listeners) listener.committed(committed)
+    } else if (known.term !== term || known.digest !== digest) {
+      this.#report.broken('I4', `${node.name} applied another entry ${index} of shard ${shard} (term ${term}, ${digest}) than was committed before (term ${known.term}, ${known.digest}, ${known.what})`)
+    }
+  }
+
+  /** A snapshot stands for the log through its index: of that log the last entry at least must be the committed one. */
+  #restoredBy(node: NodeProcess, { shard, index, term }: Extract<ReplicaObservation, { kind: 'restored' }>): void {
+    this.#applied.set(`${node.name}/${shard}`, index)
+    const known = this.entry(shard, index)
+    if (known !== undefined && known.term !== term) this.#report.broken('I4', `${node.name} restored shard ${shard} at ${index} of term ${term}, where term ${known.term} was committed`)
+  }
+
+  #digestOf(node: NodeProcess, { shard, index, digest }: Extract<ReplicaObservation, { kind: 'digest' }>): void {
+    const key = `${shard}/${index}`
+    const known = this.#digests.get(key)
+    if (known === undefined) this.#digests.set(key, { digest, node: node.name })
+    else if (known.digest !== digest) this.#report.broken('I4', `the books of shard ${shard} after entry ${index} are ${digest} on ${node.name} and ${known.digest} on ${known.node}`)
+  }
+
+  #read(shard: ShardId, index: LogIndex, term: Term, digest: string, bytes: Uint8Array): CommittedEntry {
+    let entry: ReturnType<typeof logTable.decode>
+    try {
+      entry = logTable.decode(bytes)
+    } catch (error) {
+      // The registry's entries are rows of their own.
+      return { shard, index, term, leaseNow: -1 as LeaseTime, digest, what: `unread (${String(error)})` }
+    }
+    let what: string = entry.kind
+    if (entry.kind === command.kind) what = this.#readCommand(index, bytes, entry)
+    else if (entry.kind === acquire.kind) this.acquires.set(`${shard}/${index}`, { session: entry.session, leaseNow: entry.leaseNow, leaseMs: entry.leaseMs })
+    return { shard, index, term, leaseNow: entry.leaseNow, digest, what }
+  }
+
+  #readCommand(index: LogIndex, bytes: Uint8Array, entry: Extract<ReturnType<typeof logTable.decode>, { kind: 'command' }>): string {
+    const operation = entry.operation as Operation
+    switch (operation) {
+      case Operation.add: {
+        const { items } = readAddEntry(bytes)
+        while (items.next()) this.#added(attemptOf(items.payload), entry.shard, index, `${entry.session}/${entry.sequence}`)
+        return 'add'
+      }
+      case Operation.complete:
+      case Operation.fail:
+      case Operation.release: {
+        const body = decode(leasedBody, entry.body)
+        const groups = new LeasedGroupsReader(body.groups, operation)
+        while (groups.nextGroup()) while (groups.nextItem()) this.ends.add(`${body.partition}/${groups.number}/${groups.token}`)
+        return operation === Operation.complete ? 'complete' : operation === Operation.fail ? 'fail' : 'release'
+      }
+      case Operation.extend:
+        decode(extendBody, entry.body)
+        return 'extend'
+      default:
+        return `operation ${operation}`
+    }
+  }
+
+  #added(attempt: number, shard: ShardId, index: LogIndex, sequence: string): void {
+    if (attempt === 0) {
+      this.#report.broken('I4', `an add in shard ${shard} at ${index} carries a payload that no user wrote`)
+      return
+    }
+    if (!this.attempts.has(attempt)) this.attempts.set(attempt, { shard, index, sequence })
+  }
+}

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { JobState } from '@horus/core/message/client'
+import { addBody, Code, logTable, Operation } from '@horus/core/message/command'
+import { writeAddItem } from '@horus/core/message/jobs'
+import { encode, Writer } from '@horus/core/message/layout'
+import type { ReplicaObservation } from '@horus/core/replica'
+import type { NodeProcess } from '@horus/core/world/node'
+import { Checkers } from './check/all.ts'
+import { type HeldLease, History, jobName, payloadOf } from './history.ts'
+
+interface Scene {
+  readonly history: History
+  readonly checkers: Checkers
+  readonly awake: Set<string>
+  at: number
+}
+
+function scene(): Scene {
+  const result = { at: 0, awake: new Set(['a', 'b']) } as { at: number; awake: Set<string>; history: History; checkers: Checkers }
+  result.history = new History(() => result.at)
+  result.checkers = new Checkers(result.history, (client) => result.awake.has(client), 0.05, () => result.at)
+  return result
+}
+
+const node = (name: string): NodeProcess => ({ name }) as NodeProcess
+const one = node('one')
+const two = node('two')
+
+type Applied = Extract<ReplicaObservation, { kind: 'applied' }>
+
+function addEntry(index: number, attempts: readonly number[], leaseNow = index, term = 1): Applied {
+  const writer = new Writer()
+  for (const attempt of attempts) writeAddItem(writer, 0, payloadOf(attempt, 20))
+  const body = encode(addBody, { partition: 1 as never, names: ['mail'], count: attempts.length, items: writer.take() })
+  const entry = logTable.encode({ kind: 'command', leaseNow: leaseNow as never, wallNow: 1 as never, shard: 1 as never, session: 1 as never, sequence: index, lowest: index, stamp: 0, operation: Operation.add, body })
+  return { kind: 'applied', shard: 1 as never, index: index as never, term: term as never, entry }
+}
+
+function acquireEntry(index: number, leaseNow: number, leaseMs: number): Applied {
+  const entry = logTable.encode({ kind: 'acquire', leaseNow: leaseNow as never, wallNow: 1 as never, partition: 1 as never, session: 1 as never, count: 1, grant: 1, leaseMs, names: [] })
+  return { kind: 'applied', shard: 1 as never, index: index as never, term: 1 as never, entry }
+}
+
+const job = (number: number): string => jobName('t', 1 as never, number as never)
+
+function lease(client: string, number: number, token: number, attempt: number): HeldLease {
+  return { client, job: job(number), partition: 1 as never, number: number as never, token: token as never, attempt }
+}
+
+function broken(s: Scene): string | undefined {
+  return s.checkers.report.first?.invariant
+}
+
+test('a run in which all goes well breaks nothing', () => {
+  const s = scene()
+  const attempt = s.history.attempt('a', 't', undefined)
+  for (const who of [one, two]) s.checkers.observed(who, addEntry(1, [1]))
+  s.history.acknowledged(attempt, job(1), false)
+  s.history.leased(lease('a', 1, 2, 1))
+  s.history.letGo(lease('a', 1, 2, 1), 'complete')
+  s.history.ended(lease('a', 1, 2, 1), 'complete', 'ok')
+  s.history.state(job(1), JobState.completed)
+  s.checkers.audit()
+  s.checkers.finish()
+  assert.equal(broken(s), undefined)
+})
+
+test('I1: an add that is acknowledged before any node applied it', () => {
+  const s = scene()
+  s.history.acknowledged(s.history.attempt('a', 't', undefined), job(1), false)
+  assert.equal(broken(s), 'I1')
+})
+
+test('I1: an acknowledged job that nobody knows at the end', () => {
+  const s = scene()
+  s.checkers.observed(one, addEntry(1, [1]))
+  s.history.acknowledged(s.history.attempt('a', 't', undefined), job(1), false)
+  s.history.state(job(2), JobState.completed)
+  s.checkers.finish()
+  assert.equal(broken(s), 'I1')
+})
+
+test('I2: two workers that hold a job at once, unless one of them is asleep', () => {
+  const s = scene()
+  s.history.attempt('a', 't', undefined)
+  s.awake.delete('a')
+  s.history.leased(lease('a', 1, 2, 1))
+  s.history.leased(lease('b', 1, 5, 1))
+  assert.equal(broken(s), undefined)
+  s.awake.add('a')
+  s.checkers.audit()
+  assert.equal(broken(s), 'I2')
+})
+
+test('I2: a complete under an old token that is said to have been done', () => {
+  const s = scene()
+  s.history.attempt('a', 't', undefined)
+  s.history.leased(lease('a', 1, 2, 1))
+  s.history.letGo(lease('a', 1, 2, 1), 'lost')
+  s.history.leased(lease('b', 1, 5, 1))
+  s.history.ended(lease('a', 1, 2, 1), 'complete', 'ok')
+  assert.equal(broken(s), 'I2')
+})
+
+test('I3: a completed job that is handed out again', () => {
+  const s = scene()
+  s.history.attempt('a', 't', undefined)
+  s.history.leased(lease('a', 1, 2, 1))
+  s.history.letGo(lease('a', 1, 2, 1), 'complete')
+  s.history.ended(lease('a', 1, 2, 1), 'complete', 'ok')
+  s.history.leased(lease('b', 1, 9, 1))
+  assert.equal(broken(s), 'I3')
+})
+
+test('I4: two nodes that apply different entries under one index, or leave one out', () => {
+  const s = scene()
+  s.checkers.observed(one, addEntry(1, [1]))
+  s.checkers.observed(two, addEntry(1, [2]))
+  assert.equal(broken(s), 'I4')
+  const t = scene()
+  t.checkers.observed(one, addEntry(1, [1]))
+  t.checkers.observed(one, addEntry(3, [2]))
+  assert.equal(broken(t), 'I4')
+})
+
+test('I5: two leaders of one term', () => {
+  const s = scene()
+  s.checkers.observed(one, { kind: 'leader', shard: 1 as never, term: 4 as never, replica: 1 as never })
+  s.checkers.observed(two, { kind: 'leader', shard: 1 as never, term: 4 as never, replica: 2 as never })
+  assert.equal(broken(s), 'I5')
+})
+
+test('I7: one key that became two jobs', () => {
+  const s = scene()
+  s.checkers.observed(one, addEntry(1, [1, 2]))
+  s.history.acknowledged(s.history.attempt('a', 't', 'k'), job(1), false)
+  s.history.acknowledged(s.history.attempt('b', 't', 'k'), job(2), false)
+  assert.equal(broken(s), 'I7')
+})
+
+test('I8: a lease that is given to another before its time', () => {
+  const s = scene()
+  s.history.attempt('a', 't', undefined)
+  s.checkers.observed(one, addEntry(1, [1], 0))
+  s.checkers.observed(one, acquireEntry(2, 10, 1000))
+  s.checkers.observed(one, acquireEntry(3, 900, 1000))
+  s.history.leased(lease('a', 1, 2, 1))
+  s.history.letGo(lease('a', 1, 2, 1), 'lost')
+  s.history.leased(lease('b', 1, 3, 1))
+  assert.equal(broken(s), 'I8')
+})
+
+test('I8: a lease clock that runs ahead of its leader', () => {
+  const s = scene()
+  for (const [index, at, leaseNow] of [[1, 0, 0], [2, 100, 104], [3, 200, 400]] as const) {
+    s.at = at
+    s.checkers.observed(one, { kind: 'proposed', shard: 1 as never, index: index as never, term: 1 as never, entry: new Uint8Array(0) })
+    s.checkers.observed(one, acquireEntry(index, leaseNow, 1000))
+    assert.equal(broken(s), index === 3 ? 'I8' : undefined)
+  }
+})
+
+test('I10: an add that was refused and yet stands in the log', () => {
+  const s = scene()
+  s.checkers.observed(one, addEntry(1, [1]))
+  s.history.failed(s.history.attempt('a', 't', undefined), 'NoQuorum')
+  assert.equal(broken(s), 'I10')
+  assert.equal(Code.noQuorum, 2)
+})
