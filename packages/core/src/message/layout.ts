@@ -44,7 +44,7 @@ export class Writer {
     this.view = new DataView(this.bytes.buffer)
   }
 
-  /** Makes room for `count` more bytes and returns where they go. */
+  /** Makes room for `count` more bytes and returns where they go. It may replace `bytes` and `view`: claim first, then reach for them. */
   claim(count: number): number {
     const at = this.at
     const end = at + count
@@ -59,15 +59,18 @@ export class Writer {
   }
 
   u8(value: number): void {
-    this.view.setUint8(this.claim(1), value)
+    const at = this.claim(1)
+    this.view.setUint8(at, value)
   }
 
   u16(value: number): void {
-    this.view.setUint16(this.claim(2), value)
+    const at = this.claim(2)
+    this.view.setUint16(at, value)
   }
 
   u32(value: number): void {
-    this.view.setUint32(this.claim(4), value)
+    const at = this.claim(4)
+    this.view.setUint32(at, value)
   }
 
   /** A whole number up to 2^53 - 1, in eight bytes. */
@@ -78,11 +81,13 @@ export class Writer {
   }
 
   f64(value: number): void {
-    this.view.setFloat64(this.claim(8), value)
+    const at = this.claim(8)
+    this.view.setFloat64(at, value)
   }
 
   raw(value: Uint8Array): void {
-    this.bytes.set(value, this.claim(value.length))
+    const at = this.claim(value.length)
+    this.bytes.set(value, at)
   }
 
   /** What was written, as an array of its own size that shares nothing with the writer's next use. */
