@@ -101,7 +101,7 @@ test('every import leads to a file', () => {
 
 const IMPURE = [
   /\bDate\.now\b/, /\bnew Date\b/, /\bMath\.random\b/, /\bset(?:Timeout|Interval|Immediate)\b/, /\bqueueMicrotask\b/, /\bperformance\./, /\bconsole\./, /\bglobalThis\b/,
-  /\bprocess\.(?:env|argv|exit|hrtime|nextTick|stdout|stderr|memoryUsage|cwd|on)\b/, /\basync\b/, /\bawait\b/, /\bPromise\b/, /\bIntl\b/, /\.toLocale/, /\.localeCompare\b/,
+  /\bprocess\.(?:env|argv|exit|hrtime|nextTick|stdout|stderr|memoryUsage|cwd|on)\b/, /\basync\b/, /\bawait\b/, /\bnew Promise\b/, /\bPromise[.<]/, /\bIntl\b/, /\.toLocale/, /\.localeCompare\b/,
 ]
 /** Engines may round these differently, and then two masters disagree. */
 const IMPRECISE = /\bMath\.(?:log\w*|exp\w*|pow|sin|cos|tan|cbrt|hypot)\b/

@@ -35,7 +35,8 @@ function countOf(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0)
 }
 
-abstract class Toy implements ReplicaActor {
+/** What all toys share: they are never cloned and have nothing to hash. */
+export abstract class Toy implements ReplicaActor {
   wakeAt: Instant = never
 
   abstract receive(now: Now, input: ReplicaInput, outbox: ReplicaOutbox): void
