@@ -1,0 +1,128 @@
+//! Reads: of a shard's books, through its leader; of the cluster's state, through any node. They change nothing, so they are
+//! simply asked again until their time is up.
+
+import { query, type queryAnswer, status } from '../message/client.ts'
+import { Code } from '../message/command.ts'
+import type { MessageOf } from '../message/layout.ts'
+import type { Instant, PartitionId } from '../units.ts'
+import { never } from '../units.ts'
+import { type ClientOutbox, failure, type LinkId } from './api.ts'
+import { ANSWER_REPEAT_MS, QUERIES_MAX } from './limits.ts'
+import { backoff, homeLink, isUp, NO_LINK, sendOver } from './links.ts'
+import { done, newTimer, startTimer, stopTimer } from './requests.ts'
+import { isReady, shardDueAt, turnedAway } from './routing.ts'
+import { errorOf } from './session.ts'
+import type { Lookup, Place, Query, QueryPart, State, Topic } from './state.ts'
+import { encodeRow } from './wire.ts'
+
+const NOTHING = new Uint8Array(0)
+
+/** One read of one partition, or of all; without a topic, the status of a node. */
+export function startQuery(s: State, out: ClientOutbox, number: number, topic: Topic | undefined, only: PartitionId | undefined, operation: number, body: Uint8Array, deadlineAt: Instant): void {
+  if (s.queries.size >= QUERIES_MAX) {
+    done(out, number, failure('Backpressure', `${QUERIES_MAX} reads wait for their answers already`))
+    return
+  }
+  const places = topic === undefined ? [undefined] : topic.partitions.filter((place) => only === undefined || place.partition === only)
+  if (places.length === 0) {
+    done(out, number, failure('NotFound', `topic ${topic?.name} has no partition ${only}`))
+    return
+  }
+  const parts = places.map((place): QueryPart => ({ place, wire: 0, answer: undefined, askAt: 0 as Instant, attempts: 0 }))
+  const asked: Query = { timed: 'query', timer: newTimer(s), number, topic, operation, body, parts }
+  s.queries.set(asked.timer, asked)
+  startTimer(s, asked, deadlineAt)
+}
+
+export function flushQueries(s: State, now: Instant, out: ClientOutbox): void {
+  for (const asked of s.queries.values()) {
+    for (const part of asked.parts) {
+      if (part.answer !== undefined || now < part.askAt) continue
+      if (part.wire !== 0) forget(s, part)
+      const link = linkFor(s, now, part.place)
+      if (link === NO_LINK) continue
+      part.wire = s.nextWire++
+      part.askAt = (now + ANSWER_REPEAT_MS) as Instant
+      s.lookups.set(part.wire, { kind: part.place === undefined ? 'status' : 'query', link, sentAt: now, topic: undefined, query: asked, part })
+      sendOver(s, now, out, link, encodePart(asked, part), true)
+    }
+  }
+}
+
+function encodePart(asked: Query, part: QueryPart): Uint8Array {
+  if (part.place === undefined) return encodeRow(status, { request: part.wire })
+  const { shard, partition } = part.place
+  return encodeRow(query, { request: part.wire, shard, partition, operation: asked.operation, body: asked.body })
+}
+
+function linkFor(s: State, now: Instant, place: Place | undefined): LinkId {
+  if (place === undefined) return homeLink(s)
+  const shard = s.shards.get(place.shard)!
+  return isReady(shard, now) ? shard.link : NO_LINK
+}
+
+export function queriesDueAt(s: State, now: Instant): Instant {
+  let at = Infinity
+  for (const asked of s.queries.values()) {
+    for (const part of asked.parts) {
+      if (part.answer !== undefined) continue
+      if (linkFor(s, now, part.place) !== NO_LINK) at = Math.min(at, part.askAt)
+      else if (part.place !== undefined) at = Math.min(at, Math.max(part.askAt, shardDueAt(s, s.shards.get(part.place.shard)!)))
+    }
+  }
+  return at as Instant
+}
+
+export function takeQueryAnswer(s: State, now: Instant, out: ClientOutbox, link: LinkId, lookup: Lookup, message: MessageOf<typeof queryAnswer>): void {
+  const { query: asked, part } = lookup
+  if (asked === undefined || part === undefined || part.wire !== message.request) return
+  part.wire = 0
+  if (message.code === Code.ok) {
+    part.answer = message.body
+    part.askAt = never
+    if (asked.parts.every((other) => other.answer !== undefined)) finish(s, out, asked)
+  } else if (message.code === Code.notLeader || message.code === Code.noQuorum || message.code === Code.unknown || message.code === Code.unknownPartition) {
+    part.attempts++
+    part.askAt = (now + backoff(s, part.attempts)) as Instant
+    if (part.place !== undefined) turnedAway(s, now, s.shards.get(part.place.shard)!, link, message.code, message.code === Code.notLeader ? message.body : NOTHING)
+  } else {
+    dropQuery(s, asked)
+    done(out, asked.number, failure(errorOf(message.code), message.code === Code.notFound ? 'there is no such job' : `the read was refused with code ${message.code}`))
+  }
+}
+
+function finish(s: State, out: ClientOutbox, asked: Query): void {
+  dropQuery(s, asked)
+  if (asked.topic === undefined) done(out, asked.number, { kind: 'status', body: asked.parts[0]!.answer! })
+  else done(out, asked.number, { kind: 'answered', answers: asked.parts.map((part) => ({ partition: part.place!.partition, body: part.answer! })) })
+}
+
+/** A read that nobody waits for any more. */
+export function dropQuery(s: State, asked: Query): void {
+  stopTimer(s, asked)
+  s.queries.delete(asked.timer)
+  for (const part of asked.parts) forget(s, part)
+}
+
+export function queryTimedOut(s: State, out: ClientOutbox, asked: Query): void {
+  dropQuery(s, asked)
+  done(out, asked.number, failure('NoQuorum', 'no leader answered in time'))
+}
+
+/** Questions whose link has gone are asked again; so are those that a relay has swallowed. */
+export function forgetLookups(s: State, now: Instant): void {
+  for (const [wire, lookup] of s.lookups) {
+    if (isUp(s, lookup.link) && now < lookup.sentAt + 2 * ANSWER_REPEAT_MS) continue
+    s.lookups.delete(wire)
+    if (lookup.part?.wire === wire) {
+      lookup.part.wire = 0
+      lookup.part.askAt = now
+    }
+    if (lookup.kind === 'locate' && lookup.topic !== undefined && lookup.topic.askAt !== never) lookup.topic.askAt = Math.min(lookup.topic.askAt, now) as Instant
+  }
+}
+
+function forget(s: State, part: QueryPart): void {
+  if (part.wire !== 0) s.lookups.delete(part.wire)
+  part.wire = 0
+}
