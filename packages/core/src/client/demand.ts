@@ -78,6 +78,7 @@ export function takeDemandAnswer(now: Instant, slot: Slot, message: MessageOf<ty
   if (message.oldestWaitingMs !== slot.oldestWaitingMs) slot.worker.dirty = true
   slot.oldestWaitingMs = message.oldestWaitingMs
   if (message.number < slot.answered) return
+  if (message.number > slot.answered) slot.worker.dirty = true
   slot.answered = message.number
   while (slot.sent.length > 0 && slot.sent[0]!.number < message.number) slot.sent.shift()
   if (slot.held !== message.held) slot.worker.dirty = true
