@@ -22,8 +22,10 @@ export const transportCodes = [
   'version',
   /** Another node than the expected one lives there, or one that is not allowed. */
   'stranger',
-  /** The other side is this very node, or a twin of it. */
+  /** The other side is this very process. */
   'self',
+  /** Two processes run with the identity of one node. */
+  'twin',
   /** Another link of the same two nodes counts. */
   'duplicate',
   /** Too many connections from one address. */
