@@ -22,12 +22,14 @@ export class NumberIndex {
     const mask = keys.length - 1
     for (let at = home(number, mask); ; at = (at + 1) & mask) {
       const key = keys[at]!
-      if (key === number) return this.#values[at]!
+      // First of all, since a client may ask for job 0.
       if (key === 0) return -1
+      if (key === number) return this.#values[at]!
     }
   }
 
   set(number: number, value: number): void {
+    assert(number > 0, 'a job number is at least 1')
     if ((this.#size + 1) * 2 > this.#keys.length) this.#rebuild(this.#keys.length * 2)
     const keys = this.#keys
     const mask = keys.length - 1
@@ -43,7 +45,10 @@ export class NumberIndex {
     const values = this.#values
     const mask = keys.length - 1
     let at = home(number, mask)
-    for (; keys[at] !== number; at = (at + 1) & mask) if (keys[at] === 0) return false
+    for (; ; at = (at + 1) & mask) {
+      if (keys[at] === 0) return false
+      if (keys[at] === number) break
+    }
     for (let next = (at + 1) & mask; keys[next] !== 0; next = (next + 1) & mask) {
       // Whatever would no longer be reached from its home across the gap moves into it.
       if (((next - home(keys[next]!, mask)) & mask) < ((next - at) & mask)) continue
