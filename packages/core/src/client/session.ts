@@ -132,9 +132,14 @@ export function takeAnswer(s: State, now: Instant, out: ClientOutbox, link: Link
     return
   }
   noteClock(session, message.stamp, message.leaseClock)
-  const command = session.inFlight.get(message.sequence)
-  if (command === undefined) return
   const { code, body } = message
+  const command = session.inFlight.get(message.sequence)
+  if (command === undefined) {
+    // Sequence 0 answers what is no command: a resume or a beat.
+    if (message.sequence === 0 && code === Code.sessionExpired) expireSession(out, session)
+    else if (message.sequence === 0 && code === Code.notLeader) turnedAway(s, now, shard, link, code, body)
+    return
+  }
   if (code === Code.ok) {
     served(shard)
     settle(s, command, 'ok', '', body)
@@ -167,7 +172,10 @@ function refused(s: State, now: Instant, shard: Shard, session: Session, command
 
 function takeOpened(s: State, now: Instant, shard: Shard, link: LinkId, message: MessageOf<typeof answer>): void {
   const session = shard.sessions.find((candidate) => candidate.state === 'opening' && candidate.openSequence === message.sequence)
-  if (session === undefined) return
+  if (session === undefined) {
+    if (message.sequence === 0 && message.code === Code.notLeader) turnedAway(s, now, shard, link, message.code, message.body)
+    return
+  }
   if (message.code !== Code.ok) {
     session.state = 'new'
     turnedAway(s, now, shard, link, message.code, message.body)

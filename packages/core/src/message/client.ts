@@ -14,14 +14,17 @@ export const located = row(0x61, 'located', { request: u32, code: u8, partitions
 
 /**
  * The outcome of a command. `stamp` is the newest one received from the session, `leaseClock` the shard's lease clock when it came.
- * Where `code` is notLeader, `body` is `redirect`.
+ * Where `code` is notLeader, `body` is `redirect`. Sequence 0 is about no command: a leader that has lost its lead tells whoever
+ * is connected, and a resume or beat that a node cannot serve is refused so. The answer to an open carries the open's own
+ * sequence; its session is the new one, or 0 where it failed.
  */
 export const answer = row(0x62, 'answer', { shard, session, sequence: u53, code: u8, stamp: f64, leaseClock: leaseTime, body: rest })
 export const redirect = shardLeader
 
 /**
  * A worker's standing demand on a partition: an absolute grant (how many leases the session may hold there), numbered, so that
- * of two the later counts. No names means all names. A grant of 0 takes the demand back.
+ * of two the later counts. No names means all names. A grant of 0 asks for nothing; a worker that repeats it keeps a place among the
+ * registered ones, since it wants to hear how long the partition's jobs wait. A worker says its demand again every second.
  */
 export const demand = row(0x63, 'demand', { shard, partition, session, number: u32, grant: u32, leaseMs: u32, stamp: f64, names })
 /** `held` counts leases and acquires under way: until it has fallen to a lowered grant, the difference is not free. `oldestWaitingMs` is for choosing among partitions. */
