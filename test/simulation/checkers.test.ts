@@ -16,36 +16,47 @@ interface Scene {
   at: number
 }
 
-function scene(): Scene {
-  const result = { at: 0, awake: new Set(['a', 'b']) } as { at: number; awake: Set<string>; history: History; checkers: Checkers }
-  result.history = new History(() => result.at)
-  result.checkers = new Checkers(result.history, (client) => result.awake.has(client), 0.05, () => result.at)
-  return result
-}
-
 const node = (name: string): NodeProcess => ({ name }) as NodeProcess
 const one = node('one')
 const two = node('two')
 
 type Applied = Extract<ReplicaObservation, { kind: 'applied' }>
 
+function scene(): Scene {
+  const result = { at: 0, awake: new Set(['a', 'b']) } as { at: number; awake: Set<string>; history: History; checkers: Checkers }
+  result.history = new History(() => result.at)
+  result.checkers = new Checkers(result.history, (client) => result.awake.has(client), 0.05, () => result.at)
+  for (const who of [one, two]) for (const entry of beginning()) result.checkers.observed(who, entry)
+  return result
+}
+
+/** Entries of every scene's log before its own: a session and a partition. Indices and tokens of the scenes count behind them. */
+const BEFORE = 2
+
+function beginning(): readonly Applied[] {
+  const stamps = { leaseNow: 0 as never, wallNow: 1 as never }
+  const open = logTable.encode({ kind: 'command', ...stamps, shard: 1 as never, session: 0 as never, sequence: 0, lowest: 0, stamp: 0, operation: Operation.open, body: new Uint8Array(0) })
+  const partition = logTable.encode({ kind: 'partitionOpen', ...stamps, partition: 1 as never, topic: 't', settings: new Uint8Array(0) })
+  return [open, partition].map((entry, i) => ({ kind: 'applied', shard: 1 as never, index: (i + 1) as never, term: 1 as never, entry }))
+}
+
 function addEntry(index: number, attempts: readonly number[], leaseNow = index, term = 1): Applied {
   const writer = new Writer()
   for (const attempt of attempts) writeAddItem(writer, 0, payloadOf(attempt, 20))
   const body = encode(addBody, { partition: 1 as never, names: ['mail'], count: attempts.length, items: writer.take() })
   const entry = logTable.encode({ kind: 'command', leaseNow: leaseNow as never, wallNow: 1 as never, shard: 1 as never, session: 1 as never, sequence: index, lowest: index, stamp: 0, operation: Operation.add, body })
-  return { kind: 'applied', shard: 1 as never, index: index as never, term: term as never, entry }
+  return { kind: 'applied', shard: 1 as never, index: (BEFORE + index) as never, term: term as never, entry }
 }
 
 function acquireEntry(index: number, leaseNow: number, leaseMs: number): Applied {
   const entry = logTable.encode({ kind: 'acquire', leaseNow: leaseNow as never, wallNow: 1 as never, partition: 1 as never, session: 1 as never, count: 1, grant: 1, leaseMs, names: [] })
-  return { kind: 'applied', shard: 1 as never, index: index as never, term: 1 as never, entry }
+  return { kind: 'applied', shard: 1 as never, index: (BEFORE + index) as never, term: 1 as never, entry }
 }
 
 const job = (number: number): string => jobName('t', 1 as never, number as never)
 
 function lease(client: string, number: number, token: number, attempt: number): HeldLease {
-  return { client, job: job(number), partition: 1 as never, number: number as never, token: token as never, attempt }
+  return { client, job: job(number), partition: 1 as never, number: number as never, token: (BEFORE + token) as never, attempt }
 }
 
 function broken(s: Scene): string | undefined {
@@ -81,8 +92,16 @@ test('I1: an acknowledged job that nobody knows at the end', () => {
   assert.equal(broken(s), 'I1')
 })
 
+test('I1: an acknowledged add whose number is not the one that the log gives', () => {
+  const s = scene()
+  s.checkers.observed(one, addEntry(1, [1]))
+  s.history.acknowledged(s.history.attempt('a', 't', undefined), job(2), false)
+  assert.equal(broken(s), 'I1')
+})
+
 test('I2: two workers that hold a job at once, unless one of them is asleep', () => {
   const s = scene()
+  s.checkers.observed(one, addEntry(1, [1]))
   s.history.attempt('a', 't', undefined)
   s.awake.delete('a')
   s.history.leased(lease('a', 1, 2, 1))
@@ -95,6 +114,7 @@ test('I2: two workers that hold a job at once, unless one of them is asleep', ()
 
 test('I2: a complete under an old token that is said to have been done', () => {
   const s = scene()
+  s.checkers.observed(one, addEntry(1, [1]))
   s.history.attempt('a', 't', undefined)
   s.history.leased(lease('a', 1, 2, 1))
   s.history.letGo(lease('a', 1, 2, 1), 'lost')
@@ -105,6 +125,7 @@ test('I2: a complete under an old token that is said to have been done', () => {
 
 test('I3: a completed job that is handed out again', () => {
   const s = scene()
+  s.checkers.observed(one, addEntry(1, [1]))
   s.history.attempt('a', 't', undefined)
   s.history.leased(lease('a', 1, 2, 1))
   s.history.letGo(lease('a', 1, 2, 1), 'complete')
@@ -155,7 +176,7 @@ test('I8: a lease clock that runs ahead of its leader', () => {
   const s = scene()
   for (const [index, at, leaseNow] of [[1, 0, 0], [2, 100, 104], [3, 200, 400]] as const) {
     s.at = at
-    s.checkers.observed(one, { kind: 'proposed', shard: 1 as never, index: index as never, term: 1 as never, entry: new Uint8Array(0) })
+    s.checkers.observed(one, { kind: 'proposed', shard: 1 as never, index: (BEFORE + index) as never, term: 1 as never, entry: new Uint8Array(0) })
     s.checkers.observed(one, acquireEntry(index, leaseNow, 1000))
     assert.equal(broken(s), index === 3 ? 'I8' : undefined)
   }

@@ -9,6 +9,7 @@ import { ClockChecker } from './clock.ts'
 import { CommittedLog } from './committed.ts'
 import { LeadersChecker } from './leaders.ts'
 import { type IsAwake, LeasesChecker } from './leases.ts'
+import { NumbersChecker } from './numbers.ts'
 
 export class Checkers {
   readonly report = new Report()
@@ -23,7 +24,7 @@ export class Checkers {
     this.adds = new AddsChecker(this.report, history, this.log)
     this.leases = new LeasesChecker(this.report, isAwake)
     this.leaders = new LeadersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.leaders, new ClockChecker(this.report, this.log, driftMax, now)]
+    this.#all = [this.log, this.adds, this.leases, this.leaders, new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now)]
     for (const checker of this.#all) history.listen(checker)
   }
 

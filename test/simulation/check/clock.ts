@@ -34,7 +34,7 @@ export class ClockChecker implements Checker, CommittedListener {
   }
 
   committed(entry: CommittedEntry): void {
-    if (entry.leaseNow < 0) return
+    if (entry.leaseNow === undefined) return
     const at = this.#proposedAt.get(`${entry.shard}/${entry.index}/${entry.term}`)
     const last = this.#last.get(entry.shard)
     if (last !== undefined && entry.leaseNow < last.leaseNow) this.#report.broken('I8', `the lease clock of shard ${entry.shard} goes back from ${last.leaseNow} at ${last.index} to ${entry.leaseNow} at ${entry.index}`)

@@ -5,7 +5,7 @@
 //! which token which lease was ended, and the two times that every entry carries.
 
 import { Hash } from '@horus/core/hash'
-import { acquire, command, extendBody, leasedBody, logTable, Operation } from '@horus/core/message/command'
+import { acquire, type Command, command, extendBody, leasedBody, type LogEntry, logTable, Operation } from '@horus/core/message/command'
 import { LeasedGroupsReader, readAddEntry } from '@horus/core/message/jobs'
 import { decode } from '@horus/core/message/layout'
 import type { ReplicaObservation } from '@horus/core/replica'
@@ -18,7 +18,8 @@ export interface CommittedEntry {
   readonly shard: ShardId
   readonly index: LogIndex
   readonly term: Term
-  readonly leaseNow: LeaseTime
+  /** Unknown of the registry's entries, which are rows of their own. */
+  readonly leaseNow: LeaseTime | undefined
   readonly digest: string
   readonly what: string
 }
@@ -26,7 +27,8 @@ export interface CommittedEntry {
 export type CommittedConfiguration = Extract<ReplicaObservation, { kind: 'configured' }>
 
 export interface CommittedListener {
-  committed(entry: CommittedEntry): void
+  /** Once for every entry, in the order of the log; `decoded` is missing where the entry is none of a job shard. */
+  committed(entry: CommittedEntry, decoded: LogEntry | undefined, bytes: Uint8Array): void
 }
 
 /** An entry that leased jobs: every lease under this token runs at least until then, unless it is ended before. */
@@ -97,10 +99,11 @@ export class CommittedLog implements Checker {
     if (log === undefined) this.#entries.set(shard, (log = new Map()))
     const known = log.get(index)
     if (known === undefined) {
-      const committed = this.#read(shard, index, term, digest, entry)
+      const decoded = decodeEntry(entry)
+      const committed = this.#read(shard, index, term, digest, entry, decoded)
       log.set(index, committed)
       this.entries++
-      for (const listener of this.#listeners) listener.committed(committed)
+      for (const listener of this.#listeners) listener.committed(committed, decoded, entry)
     } else if (known.term !== term || known.digest !== digest) {
       this.#report.broken('I4', `${node.name} applied another entry ${index} of shard ${shard} (term ${term}, ${digest}) than was committed before (term ${known.term}, ${known.digest}, ${known.what})`)
     }
@@ -120,21 +123,15 @@ export class CommittedLog implements Checker {
     else if (known.digest !== digest) this.#report.broken('I4', `the books of shard ${shard} after entry ${index} are ${digest} on ${node.name} and ${known.digest} on ${known.node}`)
   }
 
-  #read(shard: ShardId, index: LogIndex, term: Term, digest: string, bytes: Uint8Array): CommittedEntry {
-    let entry: ReturnType<typeof logTable.decode>
-    try {
-      entry = logTable.decode(bytes)
-    } catch (error) {
-      // The registry's entries are rows of their own.
-      return { shard, index, term, leaseNow: -1 as LeaseTime, digest, what: `unread (${String(error)})` }
-    }
+  #read(shard: ShardId, index: LogIndex, term: Term, digest: string, bytes: Uint8Array, entry: LogEntry | undefined): CommittedEntry {
+    if (entry === undefined) return { shard, index, term, leaseNow: undefined, digest, what: 'no entry of a job shard' }
     let what: string = entry.kind
     if (entry.kind === command.kind) what = this.#readCommand(index, bytes, entry)
     else if (entry.kind === acquire.kind) this.acquires.set(`${shard}/${index}`, { session: entry.session, leaseNow: entry.leaseNow, leaseMs: entry.leaseMs })
     return { shard, index, term, leaseNow: entry.leaseNow, digest, what }
   }
 
-  #readCommand(index: LogIndex, bytes: Uint8Array, entry: Extract<ReturnType<typeof logTable.decode>, { kind: 'command' }>): string {
+  #readCommand(index: LogIndex, bytes: Uint8Array, entry: Command): string {
     const operation = entry.operation as Operation
     switch (operation) {
       case Operation.add: {
@@ -164,5 +161,14 @@ export class CommittedLog implements Checker {
       return
     }
     if (!this.attempts.has(attempt)) this.attempts.set(attempt, { shard, index, sequence })
+  }
+}
+
+/** The registry's entries are rows of their own. */
+function decodeEntry(bytes: Uint8Array): LogEntry | undefined {
+  try {
+    return logTable.decode(bytes)
+  } catch {
+    return undefined
   }
 }
