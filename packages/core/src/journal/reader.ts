@@ -1,0 +1,155 @@
+//! Brings entries back from the disk into the cache. A fetch reads one run of records that lie one behind the other, and
+//! ends with exactly one `loaded` or `unreadable`; whoever wants more asks again. Few reads are under way at once, the
+//! other fetches wait in order.
+
+import { assert } from '../assert.ts'
+import type { DeviceAnswer, DeviceOutbox } from '../device.ts'
+import type { Hash } from '../hash.ts'
+import type { LogIndex, ShardId, Term } from '../units.ts'
+import type { Cache } from './cache.ts'
+import type { Hosted } from './hosted.ts'
+import { RECORD_HEADER_BYTES, RecordKind, bodyHolds, headerHolds, readHeader, recordBytes } from './record.ts'
+import { segmentFile } from './segment.ts'
+import type { Segments } from './segments.ts'
+import type { Location } from './tail.ts'
+
+export const READS_UNDER_WAY_MAX = 8
+/** A single larger entry is read whole. */
+export const READ_BYTES_MAX = 1024 * 1024
+/** Callers are bounded by what they have under way; more than this is a caller that has lost count. */
+export const FETCHES_WAITING_MAX = 65_536
+
+export interface ReaderOutbox extends DeviceOutbox {
+  loaded(shard: ShardId): void
+  unreadable(shard: ShardId, index: LogIndex): void
+}
+
+interface Fetch {
+  readonly shard: Hosted
+  readonly from: number
+  readonly to: number
+  readonly bytesMax: number
+}
+
+interface Read {
+  readonly shard: Hosted
+  readonly first: number
+  readonly count: number
+  readonly segment: number
+  readonly at: number
+}
+
+export class Reader {
+  readonly #segments: Segments
+  readonly #cache: Cache
+  readonly #request: () => number
+  #waiting: Fetch[] = []
+  #reads = new Map<number, Read>()
+
+  constructor(segments: Segments, cache: Cache, request: () => number) {
+    this.#segments = segments
+    this.#cache = cache
+    this.#request = request
+  }
+
+  fetch(shard: Hosted, from: number, to: number, bytesMax: number, outbox: ReaderOutbox): void {
+    assert(this.#waiting.length < FETCHES_WAITING_MAX, 'fetches that wait are bounded by their callers')
+    this.#waiting.push({ shard, from, to, bytesMax })
+    this.#start(outbox)
+  }
+
+  /** Whether the answer was this reader's. */
+  answer(answer: DeviceAnswer, outbox: ReaderOutbox): boolean {
+    const read = this.#reads.get(answer.request)
+    if (!read) return false
+    this.#reads.delete(answer.request)
+    if (!read.shard.dropped) {
+      const bad = this.#take(read, answer)
+      if (bad === undefined) outbox.loaded(read.shard.id)
+      else outbox.unreadable(read.shard.id, bad as LogIndex)
+    }
+    this.#start(outbox)
+    return true
+  }
+
+  clone(segments: Segments, cache: Cache, twin: (shard: Hosted) => Hosted, request: () => number): Reader {
+    const copy = new Reader(segments, cache, request)
+    copy.#waiting = this.#waiting.map((fetch) => ({ ...fetch, shard: twin(fetch.shard) }))
+    for (const [key, read] of this.#reads) copy.#reads.set(key, { ...read, shard: twin(read.shard) })
+    return copy
+  }
+
+  mix(hash: Hash): void {
+    hash.number(this.#waiting.length).number(this.#reads.size)
+    for (const [request, read] of this.#reads) hash.number(request).number(read.shard.id).number(read.first).number(read.count)
+  }
+
+  #start(outbox: ReaderOutbox): void {
+    let taken = 0
+    while (taken < this.#waiting.length && this.#reads.size < READS_UNDER_WAY_MAX) this.#begin(this.#waiting[taken++]!, outbox)
+    if (taken > 0) this.#waiting.splice(0, taken)
+  }
+
+  #begin({ shard, from, to, bytesMax }: Fetch, outbox: ReaderOutbox): void {
+    if (shard.dropped) return
+    const first = firstMissing(shard, from, to)
+    const place = first === undefined ? undefined : shard.find(first)
+    if (first === undefined) {
+      if (shard.entries.has(from)) outbox.loaded(shard.id)
+      else outbox.unreadable(shard.id, from as LogIndex)
+      return
+    }
+    if (!place) {
+      outbox.unreadable(shard.id, first as LogIndex)
+      return
+    }
+    const most = Math.min(bytesMax, READ_BYTES_MAX)
+    let bytes = recordBytes(place.length)
+    let count = 1
+    for (let before: Location = place; first + count <= to; count++) {
+      const next = shard.find(first + count)
+      if (!next || shard.entries.has(first + count)) break
+      if (next.segment !== place.segment || next.offset !== before.offset + recordBytes(before.length)) break
+      if (bytes + recordBytes(next.length) > most) break
+      bytes += recordBytes(next.length)
+      before = next
+    }
+    const request = this.#request()
+    this.#reads.set(request, { shard, first, count, segment: place.segment, at: place.offset })
+    outbox.device({ kind: 'read', request, file: segmentFile(place.segment), at: place.offset, length: bytes })
+  }
+
+  /** Caches what was read; the index of the first entry that is not intact, or undefined. */
+  #take(read: Read, answer: DeviceAnswer): number | undefined {
+    const segment = this.#segments.get(read.segment)
+    if (answer.kind !== 'bytes' || !segment) return read.first
+    const { bytes } = answer
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+    let at = 0
+    for (let index = read.first; index < read.first + read.count; index++) {
+      if (at + RECORD_HEADER_BYTES > bytes.length) return index
+      if (!headerHolds(bytes, view, at, segment.nonce, segment.base + read.at + at)) return index
+      const header = readHeader(view, at)
+      const isEntry = header.kind === RecordKind.entry || header.kind === RecordKind.payload
+      if (!isEntry || header.shard !== read.shard.id || header.index !== index) return index
+      if (at + recordBytes(header.length) > bytes.length || !bodyHolds(bytes, view, at)) return index
+      const place = read.shard.find(index)
+      // What was superseded, trimmed or moved while it was read is not cached.
+      if (place?.segment === read.segment && place.offset === read.at + at && !read.shard.entries.has(index)) {
+        const body = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + header.length)
+        this.#cache.put(read.shard.entries, { index: index as LogIndex, term: header.term as Term, bytes: body }, false)
+      }
+      at += recordBytes(header.length)
+    }
+    return undefined
+  }
+}
+
+/** The first index from `from` to `to` that is on the disk but not in memory; `from` itself where it is nowhere. */
+function firstMissing(shard: Hosted, from: number, to: number): number | undefined {
+  for (let index = from; index <= to; index++) {
+    if (shard.entries.has(index)) continue
+    return index === from || shard.find(index) ? index : undefined
+  }
+  return undefined
+}

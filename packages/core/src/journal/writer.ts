@@ -1,0 +1,395 @@
+//! What is gathered goes to the disk in groups, one durable write at a time.
+//!
+//!   gather ─▶ queue ──turn, or the write before is answered──▶ group ──written──▶ durable(shard, ticket)
+//!                        │ does not fit
+//!                        └▶ obtain a file (rename a spare, else create) ─▶ write its opening ─▶ group
+//!
+//! While one write is under way the next group gathers by itself, so the slower the disk, the larger the groups. Every
+//! group begins with a mark that says how much was flushed before it; after the last one a trailer says it too, so that
+//! rot in that group can be told from a torn end.
+
+import { assert, present } from '../assert.ts'
+import type { DeviceAnswer, DeviceOutbox } from '../device.ts'
+import type { Hash } from '../hash.ts'
+import type { Random } from '../random.ts'
+import type { Instant, ShardId } from '../units.ts'
+import type { Cached } from './cache.ts'
+import { NO_TICKET, releaseSnapshot, type Hosted } from './hosted.ts'
+import { Framer, RECORD_HEADER_BYTES, RecordKind, recordBytes } from './record.ts'
+import { encodeAnchor, encodeHead, segmentFile, spareFile, type SegmentHead } from './segment.ts'
+import type { Segment, Segments } from './segments.ts'
+import { encodeBounds } from './state.ts'
+
+/** A group is one write; a larger one would keep what gathers behind it waiting. */
+export const GROUP_BYTES_MAX = 8 * 1024 * 1024
+/** And no more records than this, so that framing one never holds the loop for long. */
+export const GROUP_RECORDS_MAX = 16_384
+/** The trailer must follow within 50 ms of the last group. */
+export const TRAILER_AFTER_MS = 25
+
+/** A record on its way to the disk. */
+export interface Gathered {
+  /** WITHDRAWN once something later has made it pointless; its ticket still counts. */
+  kind: RecordKind | typeof WITHDRAWN
+  readonly shard: Hosted
+  readonly index: number
+  readonly term: number
+  readonly body: Uint8Array
+  /** Reported when this record, the last of its input, is durable; NO_TICKET for the others. */
+  readonly ticket: number
+  /** The cached entry that may be given up afterwards. */
+  cached: Cached | undefined
+  /** Whether a snapshot is complete with this record. */
+  readonly final: boolean
+}
+
+export const WITHDRAWN = 0
+
+export interface WriterOutbox extends DeviceOutbox {
+  durable(shard: ShardId, ticket: number): void
+}
+
+type Step =
+  | { readonly kind: 'idle' }
+  | { readonly kind: 'group' | 'trailer'; readonly request: number }
+  | { readonly kind: 'obtain' | 'open'; readonly request: number; readonly segment: Segment; readonly head: SegmentHead }
+
+export class Writer {
+  trailerAt = Infinity as Instant
+  /** Why nothing more can be made durable. */
+  failure: string | undefined
+  readonly #segments: Segments
+  readonly #segmentBytes: number
+  readonly #random: Random
+  readonly #request: () => number
+  readonly #shards: ReadonlyMap<number, Hosted>
+  #queue: Gathered[] = []
+  #head = 0
+  /** The records of the write that is under way. */
+  #group: Gathered[] = []
+  /** What the next opening carries over, after a start. */
+  #carried: Gathered[] = []
+  #step: Step = { kind: 'idle' }
+  /** The opening under way is the first after a start. */
+  #beginning = false
+  #spare: { readonly request: number; readonly number: number } | undefined
+  /** A full disk is asked for a spare file only once per segment. */
+  #spareTried = false
+  #nextNumber = 1
+  #nextBase = 0
+
+  constructor(segments: Segments, shards: ReadonlyMap<number, Hosted>, segmentBytes: number, random: Random, request: () => number) {
+    this.#segments = segments
+    this.#shards = shards
+    this.#segmentBytes = segmentBytes
+    this.#random = random
+    this.#request = request
+  }
+
+  get idle(): boolean {
+    return this.#step.kind === 'idle' && this.#head === this.#queue.length
+  }
+
+  /** Room that needs no new file. */
+  get room(): number {
+    const active = this.#segments.get(this.#segments.active)
+    return (active ? active.size - active.end : 0) + this.#segments.spares.length * this.#segmentBytes
+  }
+
+  gather(record: Gathered): void {
+    this.#queue.push(record)
+    this.#segments.gathered++
+  }
+
+  /** Takes gathered records of a shard back: log entries from `from` on, or with `all` whatever there is. */
+  withdraw(shard: Hosted, from: number, all: boolean): void {
+    for (let i = this.#head; i < this.#queue.length; i++) {
+      const record = this.#queue[i]!
+      if (record.shard !== shard || !(all || (record.kind === RecordKind.entry && record.index >= from))) continue
+      record.kind = WITHDRAWN
+      record.cached = undefined
+    }
+  }
+
+  /** Opens the first segment after a start; what it carries is durable when `answer` says 'opened'. */
+  begin(nextNumber: number, nextBase: number, carried: Gathered[], outbox: WriterOutbox): void {
+    this.#nextNumber = nextNumber
+    this.#nextBase = nextBase
+    this.#carried = carried
+    this.#beginning = true
+    this.#roll(outbox)
+  }
+
+  /** Sends off what is gathered unless a write is under way. */
+  advance(outbox: WriterOutbox): void {
+    while (this.#step.kind === 'idle' && this.#head < this.#queue.length) {
+      const active = present(this.#segments.get(this.#segments.active), 'a running journal has an active segment')
+      const bytes = this.#choose(active)
+      if (bytes > 0) this.#writeGroup(active, outbox)
+      else if (this.#group.length > 0) this.#finishGroup(outbox)
+      else this.#roll(outbox)
+    }
+  }
+
+  /** Writes the trailer when it is due and nothing has come in between. */
+  wake(now: Instant, outbox: WriterOutbox): void {
+    this.advance(outbox)
+    if (now < this.trailerAt || this.#step.kind !== 'idle') return
+    this.trailerAt = Infinity as Instant
+    const active = present(this.#segments.get(this.#segments.active), 'a running journal has an active segment')
+    const framer = new Framer(active.nonce, active.base, active.end, Framer.smallBytes(0))
+    this.#mark(framer, active)
+    this.#write('trailer', active, framer, outbox)
+  }
+
+  /** Whether the answer was this writer's; 'opened' when what `begin` carried is durable. */
+  answer(now: Instant, answer: DeviceAnswer, outbox: WriterOutbox): 'taken' | 'opened' | 'foreign' {
+    const spare = this.#spare
+    if (spare && answer.request === spare.request) {
+      this.#spare = undefined
+      if (answer.kind === 'created') this.#segments.spares.push(spare.number)
+      return 'taken'
+    }
+    const step = this.#step
+    if (step.kind === 'idle' || answer.request !== step.request) return 'foreign'
+    if (answer.kind === 'error') {
+      this.failure = `the journal could not ${DOING[step.kind]}: ${answer.error}${answer.detail ? ` (${answer.detail})` : ''}`
+      return 'taken'
+    }
+    this.#step = { kind: 'idle' }
+    if (step.kind === 'obtain') {
+      this.#writeOpening(step.segment, step.head, outbox)
+      return 'taken'
+    }
+    if (step.kind === 'open') this.#opened(step.segment)
+    this.#finishGroup(outbox)
+    if (step.kind !== 'trailer') this.trailerAt = (now + TRAILER_AFTER_MS) as Instant
+    if (this.#beginning) {
+      this.#beginning = false
+      return 'opened'
+    }
+    this.advance(outbox)
+    return 'taken'
+  }
+
+  clone(segments: Segments, shards: ReadonlyMap<number, Hosted>, twin: (shard: Hosted) => Hosted, cachedTwin: (cached: Cached) => Cached | undefined, random: Random, request: () => number): Writer {
+    const copy = new Writer(segments, shards, this.#segmentBytes, random, request)
+    const renew = (record: Gathered): Gathered => ({ ...record, shard: twin(record.shard), cached: record.cached && cachedTwin(record.cached) })
+    copy.trailerAt = this.trailerAt
+    copy.#queue = this.#queue.slice(this.#head).map(renew)
+    copy.#group = this.#group.map(renew)
+    copy.#carried = this.#carried.map(renew)
+    copy.#step = 'segment' in this.#step ? { ...this.#step, segment: { ...this.#step.segment } } : this.#step
+    copy.failure = this.failure
+    copy.#beginning = this.#beginning
+    copy.#spare = this.#spare
+    copy.#spareTried = this.#spareTried
+    copy.#nextNumber = this.#nextNumber
+    copy.#nextBase = this.#nextBase
+    return copy
+  }
+
+  mix(hash: Hash): void {
+    hash.text(this.#step.kind).number(this.trailerAt).number(this.#nextNumber).number(this.#nextBase)
+    for (let i = this.#head; i < this.#queue.length; i++) mixRecord(this.#queue[i]!, hash)
+    for (const record of this.#group) mixRecord(record, hash)
+  }
+
+  /** Moves what fits from the queue to the group and returns its bytes on disk; 0 where the group takes none. */
+  #choose(active: Segment): number {
+    const room = active.size - active.end - TRAILER_BYTES
+    const most = Math.min(GROUP_BYTES_MAX, this.#segmentBytes >> 2)
+    let bytes = 0
+    while (this.#head < this.#queue.length && this.#group.length < GROUP_RECORDS_MAX) {
+      const record = this.#queue[this.#head]!
+      if (record.kind !== WITHDRAWN) {
+        const size = recordBytes(record.body.length) + (bytes === 0 ? TRAILER_BYTES : 0)
+        if (bytes + size > room || (bytes > 0 && bytes + size > most)) break
+        bytes += size
+      }
+      this.#group.push(record)
+      this.#head++
+    }
+    if (this.#head === this.#queue.length) {
+      this.#queue = []
+      this.#head = 0
+    } else if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+    return bytes
+  }
+
+  #writeGroup(active: Segment, outbox: WriterOutbox): void {
+    let small = Framer.smallBytes(0)
+    for (const record of this.#group) if (record.kind !== WITHDRAWN) small += Framer.smallBytes(record.body.length)
+    const framer = new Framer(active.nonce, active.base, active.end, small)
+    this.#mark(framer, active)
+    for (const record of this.#group) this.#frame(record, framer, active)
+    this.#write('group', active, framer, outbox)
+    this.trailerAt = Infinity as Instant
+    if (active.end * 2 > active.size) this.#prepareSpare(outbox)
+  }
+
+  #write(kind: 'group' | 'trailer', active: Segment, framer: Framer, outbox: WriterOutbox): void {
+    const request = this.#request()
+    this.#step = { kind, request }
+    outbox.device({ kind: 'write', request, file: segmentFile(active.number), at: active.end, pieces: framer.finish(), durable: true })
+    active.end = framer.offset
+  }
+
+  /** Only one write is ever under way, so everything below a group's own position is flushed. */
+  #mark(framer: Framer, active: Segment): void {
+    framer.add(RecordKind.mark, 0, 0, active.base + framer.offset, 0, NOTHING)
+  }
+
+  #frame(record: Gathered, framer: Framer, segment: Segment): void {
+    const { kind, shard } = record
+    if (record.ticket !== NO_TICKET) shard.ticketUnderWay = record.ticket
+    if (kind === WITHDRAWN) return
+    const offset = framer.add(kind, shard.id, shard.nextSequence(), record.index, record.term, record.body)
+    this.#place(record, kind, segment.number, offset)
+  }
+
+  #place(record: Gathered, kind: RecordKind, segment: number, offset: number): void {
+    const { shard, index } = record
+    const length = record.body.length
+    const use = this.#segments
+    switch (kind) {
+      case RecordKind.entry:
+        shard.lastWritten = index
+        use.need(segment)
+        if (shard.tail.has(index)) {
+          const before = shard.tail.segmentOf(index)
+          shard.tail.place(index, segment, offset, length)
+          if (before !== 0) use.free(before)
+        } else shard.survivors.put(index, segment, offset, length, use)
+        return
+      case RecordKind.payload:
+        use.need(segment)
+        shard.survivors.put(index, segment, offset, length, use)
+        return
+      case RecordKind.snapshot:
+        releaseSnapshot(shard.unfinished, use)
+        shard.unfinished = { index, term: record.term, segments: [] }
+        this.#holdSnapshot(record, segment)
+        return
+      case RecordKind.chunk:
+        this.#holdSnapshot(record, segment)
+        return
+      case RecordKind.reset:
+        shard.lastWritten = index
+    }
+  }
+
+  #holdSnapshot(record: Gathered, segment: number): void {
+    const shard = record.shard
+    // After a start the last chunks of a complete snapshot may be carried without its first.
+    const snapshot = present(shard.unfinished ?? shard.snapshot, 'a chunk belongs to a snapshot')
+    if (!snapshot.segments.includes(segment)) {
+      snapshot.segments.push(segment)
+      this.#segments.need(segment)
+    }
+    if (!record.final || !shard.unfinished) return
+    releaseSnapshot(shard.finishing, this.#segments)
+    shard.finishing = shard.unfinished
+    shard.unfinished = undefined
+  }
+
+  #finishGroup(outbox: WriterOutbox): void {
+    const group = this.#group
+    this.#group = []
+    this.#segments.flushed += group.length
+    for (const record of group) {
+      const shard = record.shard
+      if (record.cached) record.cached.pinned = false
+      if (record.final && shard.finishing) {
+        releaseSnapshot(shard.snapshot, this.#segments)
+        shard.snapshot = shard.finishing
+        shard.finishing = undefined
+      }
+    }
+    for (const { shard, ticket, kind } of group) {
+      // A group of nothing but withdrawn records is never framed, so their tickets are still to be taken.
+      if (kind === WITHDRAWN && ticket > shard.ticketUnderWay) shard.ticketUnderWay = ticket
+    }
+    for (const { shard } of group) {
+      if (shard.ticketUnderWay === NO_TICKET) continue
+      if (!shard.dropped) outbox.durable(shard.id, shard.ticketUnderWay)
+      shard.ticketUnderWay = NO_TICKET
+    }
+  }
+
+  #roll(outbox: WriterOutbox): void {
+    const segments = this.#segments
+    const before = segments.get(segments.active)
+    const number = this.#nextNumber++
+    const head: SegmentHead = {
+      number,
+      base: this.#nextBase,
+      size: this.#segmentBytes,
+      nonce: { low: this.#random.u32(), high: this.#random.u32() },
+      previous: before?.number ?? 0,
+      previousEnd: before ? before.base + before.end : 0,
+    }
+    this.#nextBase += this.#segmentBytes
+    this.trailerAt = Infinity as Instant
+    const segment: Segment = { number, base: head.base, size: head.size, nonce: head.nonce, end: 0, needed: 0 }
+    const request = this.#request()
+    this.#step = { kind: 'obtain', request, segment, head }
+    const spare = segments.spares.shift()
+    if (spare !== undefined) outbox.device({ kind: 'rename', request, file: spareFile(spare), to: segmentFile(number) })
+    else outbox.device({ kind: 'create', request, file: segmentFile(number), size: this.#segmentBytes })
+  }
+
+  #writeOpening(segment: Segment, head: SegmentHead, outbox: WriterOutbox): void {
+    const headBody = encodeHead(head, this.#segments.ends())
+    const hosted = [...this.#shards.values()].sort((a, b) => a.id - b.id)
+    const bodies = hosted.map((shard) => encodeBounds(shard.bounds))
+    let small = Framer.smallBytes(headBody.length) + Framer.smallBytes(0)
+    for (const body of bodies) small += Framer.smallBytes(body.length)
+    for (const record of this.#carried) small += Framer.smallBytes(record.body.length)
+    const framer = new Framer(head.nonce, head.base, 0, small)
+    framer.raw(encodeAnchor(head))
+    framer.add(RecordKind.head, 0, 0, 0, 0, headBody)
+    hosted.forEach((shard, i) => framer.add(RecordKind.state, shard.id, shard.nextSequence(), 0, 0, bodies[i]!))
+    this.#segments.add(segment)
+    for (const record of this.#carried) this.#frame(record, framer, segment)
+    framer.add(RecordKind.opened, 0, 0, head.previousEnd, 0, NOTHING)
+    assert(framer.offset <= segment.size - TRAILER_BYTES, 'the opening of a segment fits it; the segment size is too small')
+    this.#group = this.#carried
+    this.#segments.gathered += this.#carried.length
+    this.#carried = []
+    const request = this.#request()
+    this.#step = { kind: 'open', request, segment, head }
+    outbox.device({ kind: 'write', request, file: segmentFile(segment.number), at: 0, pieces: framer.finish(), durable: true })
+    segment.end = framer.offset
+  }
+
+  #opened(segment: Segment): void {
+    const before = this.#segments.active
+    this.#segments.active = segment.number
+    this.#segments.reconsider(before)
+    this.#spareTried = false
+    const next = this.#queue[this.#head]
+    assert(!next || next.kind === WITHDRAWN || recordBytes(next.body.length) + 2 * TRAILER_BYTES <= segment.size - segment.end, 'a record fits a segment; the segment size is too small')
+  }
+
+  /** Makes the next file ahead of time, so that changing over costs a rename and one write. */
+  #prepareSpare(outbox: WriterOutbox): void {
+    if (this.#spareTried || this.#segments.spares.length > 0) return
+    this.#spareTried = true
+    const spare = { request: this.#request(), number: this.#nextNumber++ }
+    this.#spare = spare
+    outbox.device({ kind: 'create', request: spare.request, file: spareFile(spare.number), size: this.#segmentBytes })
+  }
+}
+
+/** A mark; room for one is always left at the end of a segment. */
+const TRAILER_BYTES = RECORD_HEADER_BYTES
+const NOTHING = new Uint8Array(0)
+const DOING = { group: 'write a group', trailer: 'write a trailer', obtain: 'make a segment', open: 'open a segment' } as const
+
+function mixRecord(record: Gathered, hash: Hash): void {
+  hash.word(record.kind).number(record.shard.id).number(record.index).number(record.term).number(record.ticket).word(record.body.length)
+}
