@@ -92,15 +92,20 @@ export class Network {
 
   run(ms: number): void {
     const end = this.time + ms
-    while (this.time < end) this.step()
+    while (this.time < end) this.step(end)
   }
 
-  step(): void {
+  /** The next thing that happens before `end`. */
+  step(end = Infinity): void {
     let next: Event | undefined
     for (const event of this.#events) if (next === undefined || event.at < next.at || (event.at === next.at && event.order < next.order)) next = event
     let host: Host | undefined
     for (const candidate of this.hosts.values()) if (!this.#paused.has(candidate.address) && (host === undefined || candidate.wakeAt < host.wakeAt)) host = candidate
     const hostAt = host?.wakeAt ?? Infinity
+    if (Math.min(hostAt, next?.at ?? Infinity) > end) {
+      this.time = end
+      return
+    }
     if (next && next.at <= hostAt) {
       this.#events.splice(this.#events.indexOf(next), 1)
       this.time = Math.max(this.time, next.at)
