@@ -1,0 +1,338 @@
+//! The state of one copy, shared by the parts of a master (election, acceptance, replication ...), and the few steps that
+//! all of them take: answer a peer, write the hard state, commit, change the role.
+
+import { assert } from '../assert.ts'
+import { Hash } from '../hash.ts'
+import { type Configuration, entryTimes } from '../message/command.ts'
+import type { ConsensusMessage } from '../message/consensus.ts'
+import type { Now } from '../actor.ts'
+import type { Random } from '../random.ts'
+import type { Epoch, Instant, LogIndex, ShardId, Term, WallTime } from '../units.ts'
+import type { LogReader, MasterOutbox, Peer, RecoveredCopy, Role, Stamps } from './boundary.ts'
+import { decodeConfiguration, emptyConfiguration, History, isMember, isVoter } from './configuration.ts'
+import { Durability } from './durability.ts'
+import { LeaseClock } from './lease-clock.ts'
+import type { Leadership } from './leadership.ts'
+import { Log } from './log.ts'
+import { majorityOf } from './quorum.ts'
+import type { MasterSettings } from './settings.ts'
+import type { SnapshotReceiving } from './snapshot.ts'
+import { WallClock } from './wall-clock.ts'
+
+export interface MasterOptions {
+  readonly shard: ShardId
+  readonly self: Peer
+  readonly settings: MasterSettings
+  readonly random: Random
+  readonly reader: LogReader
+  readonly now: Now
+  /** What the shard was born with; undefined for a copy that the leader will fill. */
+  readonly birth?: Configuration | undefined
+  readonly recovered?: RecoveredCopy | undefined
+}
+
+/** An election that this copy stands in. */
+export interface Campaign {
+  /** Undefined for a pre-vote; else the ticket of the own vote, before which nobody is asked. */
+  readonly ticket: number | undefined
+  readonly transfer: boolean
+  asked: boolean
+  readonly granted: number[]
+  readonly refused: number[]
+}
+
+/** A peer's clock, as seen in an answer to a vote. */
+export interface ClockReading {
+  readonly replica: number
+  readonly wall: WallTime
+  readonly at: Instant
+}
+
+export class MasterState {
+  readonly shard: ShardId
+  readonly self: Peer
+  readonly settings: MasterSettings
+  readonly random: Random
+  readonly reader: LogReader
+  readonly suspect: boolean
+
+  term = 0 as Term
+  vote: number | undefined
+  /** The tickets of the last hard state that changed the term, and of the one that changed the vote. */
+  termTicket = 0
+  voteTicket = 0
+  commitIndex = 0 as LogIndex
+  commitWritten = 0 as LogIndex
+  commitWrittenAt = -Infinity as Instant
+  /** Told by the leader that a committed configuration is without this copy: nothing is done any more. */
+  removedEpoch: Epoch | undefined
+
+  log: Log
+  disk: Durability
+  history: History
+  leaseClock = new LeaseClock()
+  wallClock = new WallClock()
+  /** The last entry whose stamps are known; a copy that does not know its last entry's does not stand for election. */
+  stampedAt = 0 as LogIndex
+  observedAt = -Infinity as Instant
+  unreadableThrough = 0 as LogIndex
+
+  role: 'follower' | 'preCandidate' | 'candidate' | 'leader' = 'follower'
+  leader: Peer | undefined
+  told: { role: Role; term: Term; leader: Peer | undefined } | undefined
+  /** The last sign of a leader that counts for keeping to it. */
+  leaderAt = -Infinity as Instant
+  electionAt: Instant
+  hastyUntil = -Infinity as Instant
+  campaign: Campaign | undefined
+  readings: ClockReading[] = []
+  /** It would stand, but its last entry is still being read. */
+  waitsForStamps = false
+  /** Born, and not written down yet. */
+  unwritten: boolean
+
+  /** Up to here the log is known to agree with that of this term's leader, whose newest round this is. */
+  matched = 0 as LogIndex
+  round = 0
+  owesAnswer = false
+  receiving: SnapshotReceiving | undefined
+
+  lead: Leadership | undefined
+  /** Voters that the committed end of a joint configuration will have removed. */
+  leaving: readonly Peer[] = []
+
+  constructor(options: MasterOptions) {
+    const { recovered } = options
+    this.shard = options.shard
+    this.self = options.self
+    this.settings = options.settings
+    this.random = options.random
+    this.reader = options.reader
+    this.suspect = recovered?.suspect ?? false
+    this.log = recovered ? Log.recover(recovered) : new Log()
+    this.disk = new Durability(this.log.last)
+    const snapshot = recovered?.snapshot
+    const base = snapshot ? decodeConfiguration(snapshot.configuration) : (options.birth ?? emptyConfiguration)
+    this.history = new History(snapshot?.index ?? (0 as LogIndex), snapshot?.term ?? (0 as Term), base)
+    if (recovered?.hardState) this.#restore(recovered.hardState, snapshot?.index ?? (0 as LogIndex), options.now)
+    const least = Math.max(this.commitIndex, snapshot?.index ?? 0) as LogIndex
+    this.commitIndex = this.commitWritten = Math.min(least, this.log.last) as LogIndex
+    this.history.commit(this.commitIndex)
+    this.unwritten = options.birth !== undefined && recovered?.hardState === undefined
+    this.electionAt = this.#firstElectionAt(options.now.monotonic)
+  }
+
+  #restore(state: NonNullable<RecoveredCopy['hardState']>, snapshotIndex: LogIndex, now: Now): void {
+    assert(state.self === this.self.replica, 'a copy keeps its number')
+    this.term = state.term
+    this.vote = state.vote
+    this.commitIndex = state.commit
+    if (state.extra.length === 0) return
+    const extra = this.history.recover(state.extra, this.log, snapshotIndex)
+    this.stampedAt = extra.stampedAt
+    this.leaseClock.learn(extra.leaseNow)
+    this.wallClock.learn(extra.wallNow, now.monotonic)
+  }
+
+  /** A shard's first leader need not be waited for: alone one stands at once, and of many the lowest number begins. */
+  #firstElectionAt(now: Instant): Instant {
+    const { voters } = this.history.current
+    if (voters.length === 1) return now
+    if (this.term === 0 && voters.length > 0 && voters.every((voter) => voter.replica >= this.self.replica)) {
+      this.hastyUntil = (now + this.settings.electionMs) as Instant
+      return (now + this.random.fraction() * this.settings.linkDownDelayMs) as Instant
+    }
+    return (now + this.settings.electionMs * (1 + this.random.fraction())) as Instant
+  }
+
+  get configuration(): Configuration {
+    return this.history.current
+  }
+
+  /**
+   * May stand for election. So may one that an uncommitted configuration leaves out: it can have the longest log, and then
+   * nobody else would be elected (Raft thesis 4.2.2). Its own vote does not count then.
+   */
+  get promotable(): boolean {
+    return !this.suspect && !this.receiving?.installing && this.history.some((configuration) => isVoter(configuration, this.self))
+  }
+
+  /** Knows itself to be a member, of the configuration in force or of one that may be again. */
+  get isMember(): boolean {
+    return this.history.some((configuration) => isMember(configuration, this.self))
+  }
+
+  /**
+   * Only a copy that knows itself to be a member votes: one that was removed, deleted and is made again by a message that
+   * comes late has forgotten what it voted and acknowledged.
+   */
+  get mayVote(): boolean {
+    return !this.suspect && this.isMember
+  }
+
+  /** The newest entry that can be claimed as the leader's and durable. */
+  get claimable(): LogIndex {
+    // A term that a crash could forget must not be claimed in: an older leader could then cut what was acknowledged.
+    if (!this.disk.has(this.termTicket)) return 0 as LogIndex
+    return Math.min(this.matched, this.disk.index) as LogIndex
+  }
+
+  clone(): MasterState {
+    const copy = Object.assign(Object.create(MasterState.prototype) as MasterState, this)
+    return Object.assign(copy, {
+      random: this.random.clone(), log: this.log.clone(), disk: this.disk.clone(), history: this.history.clone(),
+      leaseClock: this.leaseClock.clone(), wallClock: this.wallClock.clone(), receiving: this.receiving?.clone(), lead: this.lead?.clone(),
+      campaign: this.campaign && { ...this.campaign, granted: this.campaign.granted.slice(), refused: this.campaign.refused.slice() },
+      readings: this.readings.slice(),
+    })
+  }
+
+  digest(): string {
+    const hash = new Hash()
+    hash.number(this.shard).word(this.self.replica).number(this.term).number(this.vote ?? -1).number(this.commitIndex).text(this.role)
+    hash.number(this.leader?.replica ?? -1).number(this.leaderAt).number(this.electionAt).number(this.matched).number(this.round)
+    this.log.mix(hash)
+    this.disk.mix(hash)
+    this.history.mix(hash)
+    this.leaseClock.mix(hash)
+    this.wallClock.mix(hash)
+    this.lead?.mix(hash)
+    if (this.receiving) hash.number(this.receiving.index).number(this.receiving.have)
+    return hash.digest()
+  }
+}
+
+// ---- steps that all parts take -------------------------------------------------------------------------------------
+
+type Headless<M> = M extends ConsensusMessage ? Omit<M, 'shard' | 'term' | 'from' | 'to'> : never
+
+/** Completes a message's head for one peer. `term` is the own one but for answers that must not disturb. */
+export function addressed(m: MasterState, to: Peer, message: Headless<ConsensusMessage>, term = m.term): ConsensusMessage {
+  return { ...message, shard: m.shard, term, from: m.self.replica, to: to.replica } as ConsensusMessage
+}
+
+export function send(m: MasterState, out: MasterOutbox, to: Peer, message: Headless<ConsensusMessage>): void {
+  out.send(to.node, addressed(m, to, message))
+}
+
+export function persist(m: MasterState, now: Now, out: MasterOutbox): number {
+  const ticket = m.disk.take()
+  m.commitWritten = m.commitIndex
+  m.commitWrittenAt = now.monotonic
+  out.hardState(ticket, {
+    term: m.term, vote: m.vote as typeof m.self.replica | undefined, self: m.self.replica, epoch: m.configuration.epoch, commit: m.commitIndex,
+    extra: m.history.encodeExtra({ leaseNow: m.leaseClock.value, wallNow: m.wallClock.value, stampedAt: m.stampedAt }),
+  })
+  return ticket
+}
+
+/** In front of a group that is written anyway: the commit index never needs a flush of its own. */
+export function persistCommit(m: MasterState, now: Now, out: MasterOutbox): void {
+  if (m.commitIndex > m.commitWritten && now.monotonic - m.commitWrittenAt >= m.settings.commitWriteMs) persist(m, now, out)
+}
+
+export function commitTo(m: MasterState, out: MasterOutbox, index: LogIndex): void {
+  if (index <= m.commitIndex) return
+  assert(index <= m.log.last, 'only what is in the log is committed')
+  m.commitIndex = index
+  out.committed(index)
+  if (m.history.commit(index)) out.configured(m.configuration, m.history.isCommitted)
+}
+
+/** The entry is in the log from now on: what it says about time and masters holds. */
+export function noteEntry(m: MasterState, now: Now, out: MasterOutbox, index: LogIndex, term: Term, bytes: Uint8Array, configuration?: Configuration): void {
+  const times = entryTimes(bytes)
+  m.leaseClock.learn(times.leaseNow)
+  m.wallClock.learn(times.wallNow, now.monotonic)
+  m.stampedAt = index
+  if (configuration === undefined) return
+  m.history.append(index, term, configuration)
+  out.configured(configuration, false)
+}
+
+/** Learns the stamps of the last entry where the log came from the disk; false while that entry is being read. */
+export function knowsStamps(m: MasterState, now: Now, out: MasterOutbox): boolean {
+  if (m.stampedAt >= m.log.last || m.log.last === m.log.base) return true
+  const last = m.reader.entries(m.shard, m.log.last, m.log.last, 1)?.[0]
+  if (last === undefined) {
+    out.fetch(m.log.last, m.log.last, 1)
+    return false
+  }
+  noteEntry(m, now, out, last.index, last.term, last.bytes)
+  return true
+}
+
+export function resetElection(m: MasterState, now: Now): void {
+  m.electionAt = (now.monotonic + m.settings.electionMs * (1 + m.random.fraction())) as Instant
+}
+
+/** Follows `leader` in `term`, or nobody yet. A new term is written down, and nothing is claimed in it before. */
+export function follow(m: MasterState, now: Now, out: MasterOutbox, term: Term, leader: Peer | undefined): void {
+  assert(term >= m.term, 'terms never fall')
+  if (m.lead !== undefined) abdicate(m, out)
+  if (term > m.term) enterTerm(m, now, out, term, undefined)
+  m.role = 'follower'
+  m.campaign = undefined
+  m.leader = leader
+  resetElection(m, now)
+}
+
+/** A new term, with the own vote already in it or none. */
+export function enterTerm(m: MasterState, now: Now, out: MasterOutbox, term: Term, vote: number | undefined): void {
+  m.term = term
+  m.vote = vote
+  m.leader = undefined
+  // What is committed is in every later leader's log.
+  m.matched = m.commitIndex
+  m.round = 0
+  m.owesAnswer = false
+  m.termTicket = m.voteTicket = persist(m, now, out)
+}
+
+/** What was proposed but not given to anyone is dropped: it was never appended. */
+function abdicate(m: MasterState, out: MasterOutbox): void {
+  const { shipped, reads } = m.lead!
+  if (m.log.last > shipped) {
+    m.log.truncate((shipped + 1) as LogIndex)
+    m.stampedAt = Math.min(m.stampedAt, shipped) as LogIndex
+    if (m.history.truncate((shipped + 1) as LogIndex)) out.configured(m.configuration, m.history.isCommitted)
+  }
+  for (const id of reads.ids) out.readRefused(id)
+  m.lead = undefined
+  m.leaving = []
+  m.leaseClock.follow()
+  m.leaderAt = -Infinity as Instant
+}
+
+/** Tells of the role where it has changed; called at the end of every input. */
+export function tellRole(m: MasterState, out: MasterOutbox): void {
+  const role = m.role === 'preCandidate' ? 'candidate' : m.role
+  if (m.told && m.told.role === role && m.told.term === m.term && m.told.leader?.replica === m.leader?.replica) return
+  m.told = { role, term: m.term, leader: m.leader }
+  out.role(m.told)
+}
+
+/** A message's head speaks for a member of the configuration in force. */
+export function isKnown(m: MasterState, peer: Peer): boolean {
+  return isMember(m.configuration, peer) || isMember(m.history.committed, peer)
+}
+
+/** A reading of a peer's clock older than this many election time-outs says too little. */
+const READING_AGE = 10
+
+/** The times for an entry, or for a message of the leader. */
+export function stampsNow(m: MasterState, now: Now): Stamps {
+  if (m.observedAt !== now.monotonic) {
+    m.observedAt = now.monotonic
+    const { voters } = m.configuration
+    const clocks: number[] = []
+    for (const voter of voters) {
+      if (voter.replica === m.self.replica) clocks.push(now.wall)
+      const peer = m.lead?.peer(voter)
+      if (peer && now.monotonic - peer.wallAt < READING_AGE * m.settings.electionMs) clocks.push(peer.wall + (now.monotonic - peer.wallAt))
+    }
+    if (clocks.length === 0) clocks.push(now.wall)
+    m.wallClock.observe(now.monotonic, clocks, majorityOf(voters.length), m.settings)
+  }
+  return { leaseNow: m.leaseClock.read(now.monotonic, m.settings), wallNow: m.wallClock.value }
+}

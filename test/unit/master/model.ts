@@ -1,0 +1,110 @@
+//! A journal as the master sees one: what was handed over counts at once, what was flushed survives a crash, and of the
+//! rest a crash leaves some beginning.
+
+import type { HardState, LogRecord, RecoveredCopy } from '@horus/core/master/boundary'
+import type { Random } from '@horus/core/random'
+import type { LogIndex, ShardId, Term } from '@horus/core/units'
+
+export type Mark = { kind: 'master'; ticket: number } | { kind: 'snapshotted'; index: number; term: number } | { kind: 'installed'; index: number }
+
+type Operation =
+  | { kind: 'append'; entries: readonly LogRecord[] }
+  | { kind: 'hardState'; state: HardState }
+  | { kind: 'snapshot'; index: number; term: number; configuration: Uint8Array; image: Uint8Array; reset: boolean }
+  | { kind: 'trim'; through: number }
+
+interface Image {
+  hardState: HardState | undefined
+  snapshot: { index: LogIndex; term: Term; configuration: Uint8Array; image: Uint8Array } | undefined
+  first: number
+  records: LogRecord[]
+}
+
+export class ModelJournal {
+  readonly freeBytes = 1e9
+  #operations: { operation: Operation; mark: Mark | undefined }[] = []
+  #durable: Image = { hardState: undefined, snapshot: undefined, first: 1, records: [] }
+  #live: Image = { hardState: undefined, snapshot: undefined, first: 1, records: [] }
+  /** Entries below this are on the disk only, until they are fetched. */
+  coldBelow = 0
+
+  do(operation: Operation, mark?: Mark): void {
+    this.#operations.push({ operation, mark })
+    apply(this.#live, operation)
+  }
+
+  get pending(): number {
+    return this.#operations.length
+  }
+
+  get snapshot(): Image['snapshot'] {
+    return this.#live.snapshot
+  }
+
+  /** The next `count` operations are on the disk. */
+  flush(count: number): Mark[] {
+    const marks: Mark[] = []
+    for (const { operation, mark } of this.#operations.splice(0, count)) {
+      apply(this.#durable, operation)
+      if (mark) marks.push(mark)
+    }
+    return marks
+  }
+
+  crash(random: Random): void {
+    this.flush(random.below(this.#operations.length + 1))
+    this.#operations = []
+    this.#live = { ...this.#durable, records: this.#durable.records.slice() }
+    this.coldBelow = Infinity
+  }
+
+  entries(_shard: ShardId, from: LogIndex, to: LogIndex, maxBytes: number): readonly LogRecord[] | undefined {
+    if (from < this.coldBelow) return undefined
+    const records: LogRecord[] = []
+    let bytes = 0
+    for (let index = from; index <= to; index++) {
+      const record = this.#live.records[index - this.#live.first]
+      if (record === undefined) throw new Error(`entry ${index} is not in the log`)
+      bytes += record.bytes.length
+      if (records.length > 0 && bytes > maxBytes) break
+      records.push(record)
+    }
+    return records
+  }
+
+  recovered(suspect: boolean): RecoveredCopy {
+    const { hardState, snapshot, first, records } = this.#durable
+    const terms: { index: LogIndex; term: Term }[] = []
+    for (const record of records) if (terms.length === 0 || terms[terms.length - 1]!.term !== record.term) terms.push({ index: record.index, term: record.term })
+    return { hardState, snapshot, firstIndex: first as LogIndex, lastIndex: (first + records.length - 1) as LogIndex, terms, suspect }
+  }
+}
+
+function apply(image: Image, operation: Operation): void {
+  switch (operation.kind) {
+    case 'append': {
+      const from = operation.entries[0]!.index
+      if (image.records.length === 0) image.first = from
+      if (from > image.first + image.records.length || from < image.first) throw new Error(`append of ${from} to a log of ${image.first} + ${image.records.length}`)
+      image.records.length = from - image.first
+      image.records.push(...operation.entries)
+      break
+    }
+    case 'hardState':
+      image.hardState = operation.state
+      break
+    case 'snapshot':
+      image.snapshot = { index: operation.index as LogIndex, term: operation.term as Term, configuration: operation.configuration, image: operation.image }
+      if (operation.reset) {
+        image.records = []
+        image.first = operation.index + 1
+      }
+      break
+    case 'trim': {
+      const gone = Math.max(0, operation.through + 1 - image.first)
+      image.records.splice(0, gone)
+      image.first += gone
+      break
+    }
+  }
+}
