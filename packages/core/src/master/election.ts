@@ -9,7 +9,7 @@ import type { Now } from '../actor.ts'
 import type { PreVote, PreVoteAnswer, Removed, Vote, VoteAnswer } from '../message/consensus.ts'
 import type { Instant, Term } from '../units.ts'
 import type { MasterOutbox, Peer } from './boundary.ts'
-import { isMember, othersOf } from './configuration.ts'
+import { isMember, isVoter, othersOf } from './configuration.ts'
 import { outcomeOf } from './quorum.ts'
 import { addressed, enterTerm, follow, isKnown, knowsStamps, type MasterState, persist, resetElection, send } from './state.ts'
 import { takeLead } from './succession.ts'
@@ -34,15 +34,19 @@ export function leaderLost(m: MasterState, now: Now): void {
 
 export function onPreVote(m: MasterState, now: Now, out: MasterOutbox, from: Peer, message: PreVote): void {
   if (!m.mayVote || tellsRemoved(m, out, from)) return
-  const granted = !keepsToLeader(m, now) && message.term >= m.term && m.log.isUpToDate(message.lastIndex, message.lastTerm)
+  const leader = keepsToLeader(m, now) ? m.leader : undefined
+  const granted = leader === undefined && message.term >= m.term && m.log.isUpToDate(message.lastIndex, message.lastTerm)
   // Whoever was granted gets a moment to stand: two that stand at once would both fail.
   if (granted && now.monotonic < m.hastyUntil && m.role === 'follower') waitHastily(m, now)
-  send(m, out, from, { kind: 'preVoteAnswer', asked: (message.term + 1) as Term, granted, wall: now.wall })
+  send(m, out, from, { kind: 'preVoteAnswer', asked: (message.term + 1) as Term, granted, leader, wall: now.wall })
 }
 
 export function onPreVoteAnswer(m: MasterState, now: Now, out: MasterOutbox, from: Peer, message: PreVoteAnswer): void {
   if (!isKnown(m, from)) return
   if (message.term > m.term) return follow(m, now, out, message.term, undefined)
+  // Whoever asks for long may have been removed while it was away, and may not know the one who can tell it so.
+  const { leader } = message
+  if (leader && m.lead === undefined && m.leader === undefined && leader.replica !== message.from && !isVoter(m.configuration, leader)) askOne(m, out, leader)
   if (m.role !== 'preCandidate' || message.asked !== m.term + 1) return
   note(m, now, from, message)
   const outcome = outcomeOf(m.configuration, m.campaign!.granted, m.campaign!.refused)
@@ -114,13 +118,17 @@ function askBeforehand(m: MasterState, now: Now, out: MasterOutbox): void {
   m.leader = undefined
   m.campaign = { ticket: undefined, transfer: false, asked: true, granted: [m.self.replica], refused: [] }
   if (outcomeOf(m.configuration, m.campaign.granted, m.campaign.refused) === 'won') return stand(m, now, out, false)
-  for (const peer of electors(m)) send(m, out, peer, { kind: 'preVote', lastIndex: m.log.last, lastTerm: m.log.lastTerm })
+  for (const peer of electors(m)) askOne(m, out, peer)
 }
 
 /** A copy without a vote that hears no leader asks too: no answer makes it one, but a leader may tell it that it is removed. */
 function inquire(m: MasterState, out: MasterOutbox): void {
   m.leader = undefined
-  for (const peer of electors(m)) send(m, out, peer, { kind: 'preVote', lastIndex: m.log.last, lastTerm: m.log.lastTerm })
+  for (const peer of electors(m)) askOne(m, out, peer)
+}
+
+function askOne(m: MasterState, out: MasterOutbox, peer: Peer): void {
+  send(m, out, peer, { kind: 'preVote', lastIndex: m.log.last, lastTerm: m.log.lastTerm })
 }
 
 function stand(m: MasterState, now: Now, out: MasterOutbox, transfer: boolean): void {

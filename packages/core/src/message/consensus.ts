@@ -3,8 +3,8 @@
 //! Every message names its shard, the sender's term, and both replica numbers: a copy that was lost and came back under a
 //! new number never takes what was meant for the old one. Messages may be lost, doubled and reordered.
 
-import { epoch, index, replica, shard, term, wallTime } from './fields.ts'
-import { bool, bytes, f64, type Field, MalformedMessage, type MessageOf, row, u53 } from './layout.ts'
+import { epoch, index, member, replica, shard, term, wallTime } from './fields.ts'
+import { bool, bytes, f64, type Field, MalformedMessage, type MessageOf, optional, row, u53 } from './layout.ts'
 import type { Term } from '../units.ts'
 
 /** A follower stores at most this many entries out of one message; a sender stops there. */
@@ -45,8 +45,11 @@ const entries: Field<readonly SentEntry[]> = {
 
 /** Would you vote for me in the term above mine? Changes nothing at whoever is asked (Raft thesis 9.6). */
 export const preVote = row(0x20, 'preVote', { ...header, lastIndex: index, lastTerm: term })
-/** `asked` is the term that the vote would be for. `wall` in all answers is the sender's wall clock. */
-export const preVoteAnswer = row(0x21, 'preVoteAnswer', { ...header, asked: term, granted: bool, wall: wallTime })
+/**
+ * `asked` is the term that the vote would be for; `leader` is there where the answer is no because of it. `wall` in all answers is
+ * the sender's wall clock.
+ */
+export const preVoteAnswer = row(0x21, 'preVoteAnswer', { ...header, asked: term, granted: bool, leader: optional(member), wall: wallTime })
 /** `transfer`: the leader itself wants it, so nobody keeps to that leader. */
 export const vote = row(0x22, 'vote', { ...header, lastIndex: index, lastTerm: term, transfer: bool })
 export const voteAnswer = row(0x23, 'voteAnswer', { ...header, granted: bool, wall: wallTime })
