@@ -7,7 +7,7 @@ import { readCount, readPacked, writePacked } from '../message/packed.ts'
 import { ENDED_BYTES_MAX, ENDED_COUNT_MAX, ENDED_MS_MAX } from './limits.ts'
 import { NumberIndex } from './numbers.ts'
 
-/** What is kept of one; `resultLength` -1 is no result. */
+/** What is kept of one, besides its result. */
 export interface EndedJob {
   number: number
   state: number
@@ -33,7 +33,9 @@ export class EndedJobs {
   #resultLength = new Uint32Array(CAPACITY_MIN)
   #head = 0
   #tail = 0
+  /** Of the jobs from head up to `indexed`: it grows when somebody asks, so that ending a job that nobody asks for costs no lookup. */
   #index = new NumberIndex()
+  #indexed = 0
   #bytes = new Uint8Array(BYTES_MIN)
   #bytesHead = 0
   #bytesTail = 0
@@ -69,7 +71,6 @@ export class EndedJobs {
     this.#ended[slot] = job.endedAt
     this.#resultAt[slot] = this.#bytesTail
     this.#resultLength[slot] = length
-    this.#index.set(job.number, slot)
     if (length > 0) this.#keep(source, at, length)
   }
 
@@ -80,6 +81,8 @@ export class EndedJobs {
 
   /** The slot of a job, or -1. */
   find(number: number): number {
+    const mask = this.#numbers.length - 1
+    for (; this.#indexed < this.#tail; this.#indexed++) this.#index.set(this.#numbers[this.#indexed & mask]!, this.#indexed & mask)
     return this.#index.find(number)
   }
 
@@ -140,8 +143,8 @@ export class EndedJobs {
 
   #dropOldest(): void {
     const slot = this.#head & (this.#numbers.length - 1)
-    const number = this.#numbers[slot]!
-    this.#index.delete(number)
+    if (this.#head < this.#indexed) this.#index.delete(this.#numbers[slot]!)
+    else this.#indexed++
     this.#left(this.#states[slot]!)
     this.#bytesHead += this.#resultLength[slot]!
     this.#head++
@@ -187,7 +190,7 @@ export class EndedJobs {
     this.#ended = move(this.#ended, new Float64Array(capacity))
     this.#resultAt = move(this.#resultAt, new Float64Array(capacity))
     this.#resultLength = move(this.#resultLength, new Uint32Array(capacity))
-    for (let at = this.#head; at < this.#tail; at++) this.#index.set(this.#numbers[at & (capacity - 1)]!, at & (capacity - 1))
+    for (let at = this.#head; at < this.#indexed; at++) this.#index.set(this.#numbers[at & (capacity - 1)]!, at & (capacity - 1))
   }
 }
 

@@ -20,6 +20,9 @@ export class OptionSets {
   readonly #users: number[] = [0]
   readonly #ids = new Map<string, number>([[keyOf(DEFAULTS), 0]])
   readonly #free: number[] = []
+  /** The set used last, as the object that it was given as: one add gives the same again and again. */
+  #recent: OptionSet | undefined
+  #recentId = 0
 
   get(id: number): OptionSet {
     return this.#sets[id]!
@@ -27,6 +30,10 @@ export class OptionSets {
 
   /** The set's number; one more job uses it. */
   use(set: OptionSet): number {
+    if (set === this.#recent) {
+      this.#users[this.#recentId]!++
+      return this.#recentId
+    }
     const key = keyOf(set)
     let id = this.#ids.get(key)
     if (id === undefined) {
@@ -35,7 +42,9 @@ export class OptionSets {
       this.#users[id] = 0
       this.#ids.set(key, id)
     }
-    this.#users[id] = this.#users[id]! + 1
+    this.#users[id]!++
+    this.#recent = set
+    this.#recentId = id
     return id
   }
 
@@ -45,6 +54,7 @@ export class OptionSets {
     this.#users[id] = users
     if (users > 0 || id === 0) return
     this.#ids.delete(keyOf(this.#sets[id]!))
+    this.#recent = undefined
     this.#free.push(id)
   }
 }
