@@ -14,7 +14,9 @@ export interface Machine {
   livePayloads(): readonly LogIndex[]
   /** The lead was won or lost. */
   lead(leads: boolean): void
-  /** Once a turn while leading: what is due is proposed. */
+  /** Its time has come: what is due is noted, and done in the next turn. */
+  wake(now: Now): void
+  /** Once a turn: a leader proposes what is due. */
   turn(now: Now): void
   /** When `turn` next has something to do by itself; Infinity when idle. */
   wakeAt(now: Now): number

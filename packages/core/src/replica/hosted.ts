@@ -1,0 +1,356 @@
+//! One copy of a shard on this node: its master, the state machine that the log is applied to, and the way from one to the
+//! other and to the journal.
+//!
+//!   messages ──▶ Master ──append, hardState──▶ Journal ──durable──▶ Master ──committed──▶ entries ──▶ Machine
+//!                   └──send──▶ other masters                     every so many entries: Machine.snapshot ──▶ Journal
+//!
+//! What the master says is carried out at once where it ends outside, and kept until the master has returned where it
+//! would lead back into it.
+
+import type { Now } from '../actor.ts'
+import { assert } from '../assert.ts'
+import type { InstalledSnapshot, MasterOutbox, RecoveredCopy, RoleView } from '../master/boundary.ts'
+import type { Master } from '../master/master.ts'
+import { snapshotHash } from '../master/snapshot.ts'
+import { type Configuration, configuration as configurationRow, logTable } from '../message/command.ts'
+import type { ConsensusMessage } from '../message/consensus.ts'
+import type { JournalInput, LogRecord, RecoveredShard } from '../journal/boundary.ts'
+import type { Instant, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
+import { ImageBuilder, readImage } from './image.ts'
+import type { Machine } from './machine.ts'
+import { Tickets } from './tickets.ts'
+
+/** Applied in one go; what is left is applied in the next turn, so that a long log does not hold the loop. */
+const APPLY_ENTRIES_MAX = 2048
+const APPLY_BYTES_MAX = 8 * 1024 * 1024
+
+export interface HostedOptions {
+  readonly shard: ShardId
+  readonly snapshotEntries: number
+  /** Bytes of applied entries between two snapshots. */
+  readonly snapshotBytes: number
+}
+
+/** What the node does for a hosted shard. */
+export interface HostedOutbox {
+  send(to: NodeId, message: ConsensusMessage): void
+  journal(now: Now, input: JournalInput): void
+  entry(shard: ShardId, index: LogIndex): Uint8Array | undefined
+  entries(shard: ShardId, from: LogIndex, to: LogIndex, maxBytes: number): readonly LogRecord[] | undefined
+  has(shard: ShardId, index: LogIndex): boolean
+  role(hosted: Hosted, view: RoleView): void
+  configured(hosted: Hosted, configuration: Configuration, committed: boolean): void
+  applied(hosted: Hosted, record: LogRecord): void
+  restored(hosted: Hosted): void
+  /** The copy is out of its shard's configuration: its data may go. */
+  removed(hosted: Hosted): void
+  log(text: string): void
+}
+
+export class Hosted {
+  readonly shard: ShardId
+  readonly #options: HostedOptions
+  readonly #out: HostedOutbox
+  readonly machine: Machine
+  readonly #tickets = new Tickets()
+  #master: Master | undefined
+  #now: Now = { monotonic: 0 as Instant, wall: 0 as never }
+  #applied = 0 as LogIndex
+  #appliedTerm = 0 as Term
+  #appliedBytes = 0
+  /** The newest configuration entry that was applied. */
+  #configuration: Uint8Array
+  #committed = 0 as LogIndex
+  #snapshotIndex = 0 as LogIndex
+  #snapshotUnderWay = false
+  #roles: RoleView[] = []
+  #installs: InstalledSnapshot[] = []
+  #reads: { readonly id: number; readonly index: LogIndex }[] = []
+  #refused: number[] = []
+  #images: { readonly peer: ReplicaNumber; readonly builder: ImageBuilder; readonly index: LogIndex; readonly term: Term; readonly configuration: Uint8Array }[] = []
+  #onRead = new Map<number, (ok: boolean) => void>()
+  #nextRead = 1
+  #waitsForEntry = false
+
+  constructor(options: HostedOptions, machine: Machine, recovered: RecoveredShard, out: HostedOutbox) {
+    this.shard = options.shard
+    this.#options = options
+    this.machine = machine
+    this.#out = out
+    this.#configuration = recovered.snapshot?.configuration ?? NO_CONFIGURATION
+    if (recovered.snapshot === undefined) return
+    if (recovered.snapshot.bytes.length > 0) machine.restore(recovered.snapshot.bytes)
+    this.#applied = recovered.snapshot.index
+    this.#appliedTerm = recovered.snapshot.term
+    this.#snapshotIndex = recovered.snapshot.index
+    this.#committed = recovered.snapshot.index
+    out.restored(this)
+  }
+
+  /** The master is made by whoever knows its settings; its effects come here. */
+  start(now: Now, make: (outbox: MasterOutbox) => Master): void {
+    this.#now = now
+    this.#master = make(this.#masterOutbox)
+    this.#settle(now)
+  }
+
+  get master(): Master {
+    assert(this.#master !== undefined, 'a hosted shard is started before it is used')
+    return this.#master
+  }
+
+  get started(): boolean {
+    return this.#master !== undefined
+  }
+
+  get applied(): LogIndex {
+    return this.#applied
+  }
+
+  get appliedTerm(): Term {
+    return this.#appliedTerm
+  }
+
+  // ---- inputs ----------------------------------------------------------------------------------------------------
+
+  message(now: Now, from: NodeId, message: ConsensusMessage): void {
+    this.#now = now
+    this.master.receive(now, { kind: 'message', from, message }, this.#masterOutbox)
+    this.#settle(now)
+  }
+
+  durable(now: Now, ticket: number): void {
+    this.#now = now
+    for (const mark of this.#tickets.durable(ticket)) {
+      if (mark.kind === 'master') this.master.receive(now, { kind: 'durable', ticket: mark.ticket }, this.#masterOutbox)
+      else if (mark.kind === 'installed') this.master.receive(now, { kind: 'installed', index: mark.index as LogIndex }, this.#masterOutbox)
+      else if (mark.kind === 'snapshot') {
+        this.#snapshotUnderWay = false
+        this.#snapshotIndex = mark.index as LogIndex
+        this.master.receive(now, { kind: 'snapshotted', index: mark.index as LogIndex, term: mark.term as Term }, this.#masterOutbox)
+      }
+    }
+    this.#settle(now)
+  }
+
+  loaded(now: Now): void {
+    this.#now = now
+    this.#waitsForEntry = false
+    this.master.receive(now, { kind: 'loaded' }, this.#masterOutbox)
+    this.machine.loaded()
+    this.#settle(now)
+  }
+
+  unreadable(now: Now, index: LogIndex): void {
+    this.#now = now
+    this.master.receive(now, { kind: 'unreadable', index }, this.#masterOutbox)
+    this.#settle(now)
+  }
+
+  linkDown(now: Now, node: NodeId): void {
+    this.#now = now
+    this.master.receive(now, { kind: 'linkDown', node }, this.#masterOutbox)
+    this.#settle(now)
+  }
+
+  turn(now: Now): void {
+    this.#now = now
+    this.machine.turn(now)
+    this.master.receive(now, { kind: 'turn' }, this.#masterOutbox)
+    this.#settle(now)
+    this.#maybeSnapshot(now)
+  }
+
+  wake(now: Now): void {
+    this.#now = now
+    if (this.master.wakeAt <= now.monotonic) this.master.wake(now, this.#masterOutbox)
+    this.machine.wake(now)
+    this.#settle(now)
+  }
+
+  wakeAt(now: Now): number {
+    if (this.#applied < this.#committed && !this.#waitsForEntry) return now.monotonic
+    return this.master.role === 'leader' ? Math.min(this.master.wakeAt, this.machine.wakeAt(now)) : this.master.wakeAt
+  }
+
+  /** Appends an entry of this node's own making; returns its index. */
+  propose(now: Now, entry: Uint8Array): LogIndex {
+    this.#now = now
+    this.master.receive(now, { kind: 'propose', entry }, this.#masterOutbox)
+    return this.master.lastIndex
+  }
+
+  /** `done(true)` when everything that was committed before the call is applied; `done(false)` when this node cannot tell. */
+  read(now: Now, done: (ok: boolean) => void): void {
+    this.#now = now
+    const id = this.#nextRead++
+    this.#onRead.set(id, done)
+    this.master.receive(now, { kind: 'read', id }, this.#masterOutbox)
+    this.#settle(now)
+  }
+
+  input(now: Now, input: Parameters<Master['receive']>[1]): void {
+    this.#now = now
+    this.master.receive(now, input, this.#masterOutbox)
+    this.#settle(now)
+  }
+
+  // ---- what the master says --------------------------------------------------------------------------------------
+
+  readonly #masterOutbox: MasterOutbox = {
+    send: (to, message) => this.#out.send(to, message),
+    append: (ticket, entries) => this.#out.journal(this.#now, { kind: 'append', shard: this.shard, ticket: this.#tickets.issue({ kind: 'master', ticket }), entries }),
+    hardState: (ticket, state) => this.#out.journal(this.#now, { kind: 'hardState', shard: this.shard, ticket: this.#tickets.issue({ kind: 'master', ticket }), state }),
+    fetch: (from, to, maxBytes) => this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from, to, maxBytes }),
+    trim: (through) => this.#out.journal(this.#now, { kind: 'trim', shard: this.shard, through, keep: this.machine.livePayloads().filter((index) => index <= through) }),
+    committed: (index) => {
+      if (index > this.#committed) this.#committed = index
+    },
+    readable: (id, index) => this.#reads.push({ id, index }),
+    readRefused: (id) => this.#refused.push(id),
+    role: (view) => this.#roles.push(view),
+    configured: (configuration, committed) => this.#out.configured(this, configuration, committed),
+    openSnapshot: (peer) => this.#openImage(peer),
+    install: (snapshot) => this.#installs.push(snapshot),
+    removed: () => this.#out.removed(this),
+    log: (text) => this.#out.log(`shard ${this.shard}: ${text}`),
+  }
+
+  #settle(now: Now): void {
+    for (;;) {
+      this.#apply()
+      const roles = this.#roles
+      this.#roles = []
+      for (const view of roles) {
+        this.machine.lead(view.role === 'leader')
+        this.#out.role(this, view)
+      }
+      const installs = this.#installs
+      this.#installs = []
+      for (const snapshot of installs) this.#install(now, snapshot)
+      this.#answerReads()
+      this.#stepImages(now)
+      if (this.#roles.length === 0 && this.#installs.length === 0) return
+    }
+  }
+
+  // ---- the log into the books ------------------------------------------------------------------------------------
+
+  #apply(): void {
+    let bytes = 0
+    let count = 0
+    while (this.#applied < this.#committed && count < APPLY_ENTRIES_MAX && bytes < APPLY_BYTES_MAX) {
+      const from = (this.#applied + 1) as LogIndex
+      const records = this.#out.entries(this.shard, from, this.#committed, 1024 * 1024)
+      if (records === undefined) {
+        if (!this.#waitsForEntry) this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from, to: this.#committed, maxBytes: 1024 * 1024 })
+        this.#waitsForEntry = true
+        return
+      }
+      for (const record of records) {
+        this.#applyOne(record)
+        bytes += record.bytes.length
+        count++
+      }
+    }
+  }
+
+  #applyOne(record: LogRecord): void {
+    assert(record.index === this.#applied + 1, 'entries are applied one after the other')
+    if (record.bytes[0] === configurationRow.tag) this.#configuration = record.bytes
+    this.machine.apply(record.index, record.bytes)
+    this.#applied = record.index
+    this.#appliedTerm = record.term
+    this.#appliedBytes += record.bytes.length
+    this.#out.applied(this, record)
+  }
+
+  #answerReads(): void {
+    for (const id of this.#refused.splice(0)) this.#finishRead(id, false)
+    if (this.#reads.length === 0) return
+    const waiting = this.#reads
+    this.#reads = []
+    for (const read of waiting) {
+      if (read.index <= this.#applied) this.#finishRead(read.id, true)
+      else this.#reads.push(read)
+    }
+  }
+
+  #finishRead(id: number, ok: boolean): void {
+    const done = this.#onRead.get(id)
+    this.#onRead.delete(id)
+    done?.(ok)
+  }
+
+  // ---- snapshots -------------------------------------------------------------------------------------------------
+
+  #maybeSnapshot(now: Now): void {
+    const behind = this.#applied - this.#snapshotIndex
+    if (this.#snapshotUnderWay || behind === 0) return
+    if (behind < this.#options.snapshotEntries && this.#appliedBytes < this.#options.snapshotBytes) return
+    this.#snapshotUnderWay = true
+    this.#appliedBytes = 0
+    const index = this.#applied
+    const term = this.#appliedTerm
+    const ticket = this.#tickets.issue({ kind: 'snapshot', index, term })
+    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket, index, term, configuration: this.#configuration, bytes: this.machine.snapshot() })
+  }
+
+  #install(now: Now, snapshot: InstalledSnapshot): void {
+    const { index, term, configuration } = snapshot
+    const { books, payloads } = readImage(snapshot.image)
+    this.machine.restore(books)
+    this.#applied = index
+    this.#appliedTerm = term
+    this.#committed = index
+    this.#snapshotIndex = index
+    this.#snapshotUnderWay = false
+    this.#appliedBytes = 0
+    this.#configuration = configuration
+    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket: this.#tickets.issue({ kind: 'born' }), index, term, configuration, bytes: books.slice() })
+    if (payloads.length > 0) {
+      const entries = payloads.map((entry) => ({ index: entry.index, term: 0 as Term, bytes: entry.bytes }))
+      this.#out.journal(now, { kind: 'payloads', shard: this.shard, ticket: this.#tickets.issue({ kind: 'born' }), entries })
+    }
+    this.#out.journal(now, { kind: 'reset', shard: this.shard, ticket: this.#tickets.issue({ kind: 'installed', index }), index, term })
+    this.#out.restored(this)
+  }
+
+  #openImage(peer: ReplicaNumber): void {
+    if (this.#images.some((image) => image.peer === peer)) return
+    const builder = new ImageBuilder(this.machine.snapshot(), this.machine.livePayloads())
+    this.#images.push({ peer, builder, index: this.#applied, term: this.#appliedTerm, configuration: this.#configuration })
+  }
+
+  #stepImages(now: Now): void {
+    if (this.#images.length === 0) return
+    const images = this.#images
+    this.#images = []
+    for (const image of images) {
+      const complete = image.builder.step((index) => this.#payload(now, index))
+      if (!complete) {
+        this.#images.push(image)
+        continue
+      }
+      const bytes = image.builder.take()
+      const { index, term, configuration } = image
+      const source = { index, term, configuration, totalBytes: bytes.length, hash: snapshotHash(bytes), chunk: (offset: number, most: number) => bytes.subarray(offset, offset + most) }
+      this.master.receive(now, { kind: 'snapshotOpened', peer: image.peer, source }, this.#masterOutbox)
+    }
+  }
+
+  #payload(now: Now, index: LogIndex): Uint8Array | undefined | null {
+    if (!this.#out.has(this.shard, index)) return null
+    const bytes = this.#out.entry(this.shard, index)
+    if (bytes === undefined) this.#out.journal(now, { kind: 'fetch', shard: this.shard, from: index, to: index, maxBytes: 1 })
+    return bytes
+  }
+}
+
+/** What the journal found, in the form that a master takes. */
+export function copyOf(recovered: RecoveredShard): RecoveredCopy {
+  const { hardState, snapshot, firstIndex, lastIndex, terms, suspect } = recovered
+  return { hardState, snapshot, firstIndex, lastIndex, terms, suspect }
+}
+
+export const NO_CONFIGURATION = logTable.encode({ kind: 'configuration', leaseNow: 0 as never, wallNow: 0 as never, epoch: 0 as never, nextReplica: 0 as never, voters: [], outgoing: undefined, learners: [] })

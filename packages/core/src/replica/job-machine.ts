@@ -1,0 +1,228 @@
+//! A job shard as a hosted machine: the books, and, while this node leads, the service that stands between them and the
+//! clients. The leader also says when time has passed: leases expire and delays end by its tick entries alone.
+//!
+//! Before the first entry of its own term is applied a leader's books may lag behind what an earlier leader has answered:
+//! until then it serves nobody, or a job whose completion was acknowledged could be handed out again.
+
+import type { Now } from '../actor.ts'
+import type { Endpoint } from '../lead/endpoint.ts'
+import type { Led } from '../lead/service.ts'
+import { Service } from '../lead/service.ts'
+import type { ClientMessage } from '../message/client.ts'
+import { Code, logTable } from '../message/command.ts'
+import type { ShardMessage, ShardService } from '../front/front.ts'
+import { refusal } from '../front/front.ts'
+import { Shard, type ShardEffects } from '../shard.ts'
+import type { LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
+import type { Hosted } from './hosted.ts'
+import type { Machine } from './machine.ts'
+import { answerQuery } from './queries.ts'
+
+/** Retention and forgotten sessions need no hurry: while a shard has neither deadlines nor due jobs it ticks this seldom. */
+const HOUSEKEEPING_MS = 60_000
+/** Freed entries are told to the journal in lots. */
+const FREED_MAX = 1024
+
+export interface JobMachineOutbox {
+  send(to: Endpoint, message: ClientMessage): void
+  entry(shard: ShardId, index: LogIndex): Uint8Array | undefined
+  fetch(shard: ShardId, index: LogIndex): void
+  release(shard: ShardId, indexes: readonly LogIndex[]): void
+  redirect(shard: ShardId): Uint8Array
+  /** Partitions that the registry has placed on the shard. */
+  placed(shard: ShardId): readonly { readonly partition: PartitionId; readonly topic: string; readonly settings: Uint8Array }[]
+  readonly minMasters: number
+}
+
+export class JobMachine implements Machine, ShardService {
+  readonly #shard: ShardId
+  readonly #out: JobMachineOutbox
+  #books: Shard
+  #hosted: Hosted | undefined
+  readonly #service: Service
+  #leads = false
+  /** The first entry of the term that this node leads. */
+  #firstOwn = 0
+  #expiryArmed = false
+  #tickAt = 0
+  #tickUnderWay = false
+  #freed: LogIndex[] = []
+  readonly #opening = new Set<PartitionId>()
+
+  constructor(shard: ShardId, out: JobMachineOutbox) {
+    this.#shard = shard
+    this.#out = out
+    this.#books = new Shard(shard)
+    this.#service = new Service(this.#led)
+  }
+
+  attach(hosted: Hosted): void {
+    this.#hosted = hosted
+  }
+
+  get books(): Shard {
+    return this.#books
+  }
+
+  /** Leads, and has applied everything that earlier leaders may have answered for. */
+  get serves(): boolean {
+    return this.#leads && this.#host.applied >= this.#firstOwn
+  }
+
+  get #host(): Hosted {
+    return this.#hosted!
+  }
+
+  // ---- the machine -----------------------------------------------------------------------------------------------
+
+  apply(index: LogIndex, entry: Uint8Array): void {
+    this.#books.apply(index, entry, this.#effects)
+    if (entry[0] === TICK) this.#tickUnderWay = false
+    if (this.#leads) this.#service.applied(index)
+    if (this.#freed.length >= FREED_MAX) this.#release()
+  }
+
+  snapshot(): Uint8Array {
+    return this.#books.snapshot()
+  }
+
+  restore(bytes: Uint8Array): void {
+    this.#books = Shard.restore(this.#shard, bytes)
+  }
+
+  digest(): string {
+    return this.#books.digest()
+  }
+
+  livePayloads(): readonly LogIndex[] {
+    return this.#books.liveEntries()
+  }
+
+  lead(leads: boolean): void {
+    if (this.#leads) this.#service.lostLead()
+    this.#leads = leads
+    this.#firstOwn = leads ? this.#host.master.lastIndex : 0
+    this.#expiryArmed = false
+    this.#tickUnderWay = false
+    this.#opening.clear()
+  }
+
+  wake(now: Now): void {
+    if (this.serves && this.#books.leaseDeadlineNext <= this.#host.master.leaseNow(now)) this.#expiryArmed = true
+  }
+
+  turn(now: Now): void {
+    this.#release()
+    if (!this.serves) return
+    this.#openPlaced(now)
+    this.#tick(now)
+    this.#service.turn(now)
+  }
+
+  wakeAt(now: Now): number {
+    if (!this.serves || this.#tickUnderWay) return Infinity
+    const lease = this.#books.leaseDeadlineNext - this.#host.master.leaseNow(now)
+    const due = this.#books.dueNext - this.#host.master.wallNow(now)
+    return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#tickAt)
+  }
+
+  loaded(): void {
+    if (this.#leads) this.#service.loaded()
+  }
+
+  // ---- clients ---------------------------------------------------------------------------------------------------
+
+  receive(now: Now, from: Endpoint, bytes: Uint8Array, message: ShardMessage): void {
+    if (!this.serves) {
+      this.#out.send(from, refusal(message, this.#out.redirect(this.#shard)))
+      return
+    }
+    switch (message.kind) {
+      case 'command':
+        return this.#service.command(now, from, bytes, message)
+      case 'demand':
+        return this.#service.demand(now, from, message)
+      case 'beat':
+        return this.#service.beat(now, from, message)
+      case 'resume':
+        return this.#service.resume(now, from, message)
+      case 'query':
+        return this.#host.read(now, (ok) => this.#out.send(from, ok ? answerQuery(this.#books, message) : { kind: 'queryAnswer', request: message.request, code: Code.notLeader, body: this.#out.redirect(this.#shard) }))
+      default:
+        message satisfies never
+    }
+  }
+
+  gone(endpoint: Endpoint): void {
+    this.#service.gone(endpoint)
+  }
+
+  // ---- inside ----------------------------------------------------------------------------------------------------
+
+  readonly #effects: ShardEffects = {
+    answer: (index, session, sequence, code, body) => {
+      if (this.#leads) this.#service.answer(index, session, sequence, code, body)
+    },
+    leased: (leased) => {
+      if (this.#leads) this.#service.leased(leased)
+    },
+    lostLease: (partition, session, reason, jobs) => {
+      if (this.#leads) this.#service.lostLease(partition, session, reason, jobs)
+    },
+    payloadFree: (index) => {
+      this.#freed.push(index)
+    },
+  }
+
+  get #led(): Led {
+    const machine = this
+    return {
+      shard: this.#shard,
+      get books() {
+        return machine.#books
+      },
+      get proposable() {
+        return machine.serves ? machine.#host.master.proposable : 'notLeader'
+      },
+      get tooFewMasters() {
+        return machine.#host.master.configuration.voters.length < machine.#out.minMasters
+      },
+      get term() {
+        return machine.#host.master.term
+      },
+      leaseNow: (now) => machine.#host.master.leaseNow(now),
+      propose: (now, entry) => machine.#host.propose(now, entry),
+      entry: (index) => machine.#out.entry(machine.#shard, index),
+      fetch: (index) => machine.#out.fetch(machine.#shard, index),
+      redirect: () => machine.#out.redirect(machine.#shard),
+      send: (to, message) => machine.#out.send(to, message),
+    }
+  }
+
+  /** A lease only expires when every socket has been read once since its deadline: an extension may lie there. */
+  #tick(now: Now): void {
+    if (this.#tickUnderWay || this.#host.master.proposable !== 'yes') return
+    const due = this.#books.dueNext <= this.#host.master.wallNow(now)
+    if (!this.#expiryArmed && !due && now.monotonic < this.#tickAt) return
+    this.#expiryArmed = false
+    this.#tickAt = now.monotonic + HOUSEKEEPING_MS
+    this.#tickUnderWay = true
+    this.#host.propose(now, logTable.encode({ kind: 'tick', leaseNow: 0 as never, wallNow: 0 as WallTime }))
+  }
+
+  #openPlaced(now: Now): void {
+    for (const place of this.#out.placed(this.#shard)) {
+      if (this.#books.topicOf(place.partition) !== undefined || this.#opening.has(place.partition)) continue
+      this.#opening.add(place.partition)
+      this.#host.propose(now, logTable.encode({ kind: 'partitionOpen', leaseNow: 0 as never, wallNow: 0 as WallTime, partition: place.partition, topic: place.topic, settings: place.settings }))
+    }
+  }
+
+  #release(): void {
+    if (this.#freed.length === 0) return
+    this.#out.release(this.#shard, this.#freed)
+    this.#freed = []
+  }
+}
+
+const TICK = 0x43
