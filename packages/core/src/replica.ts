@@ -1,106 +1,480 @@
-//! The composer of a node: the one place that routes inputs to journal, masters, books, membership and registry.
+//! A node: the one composer, which routes inputs to journal, masters, books, membership and registry.
+//!
+//!   input ──▶ who is it for? ──▶ one actor ──▶ what it says is noted ──▶ ... until nobody has anything left to say
+//!
+//! The parts never call each other. `Cluster` knows who is where, a `Hosted` is one copy of a shard, `Front` is where clients
+//! end; the journal is shared by all. A turn ends with everything that was gathered going to the disk and to the peers.
 
-import type { DeviceAnswer, DeviceOutbox } from './device.ts'
+import type { Now } from './actor.ts'
+import { Front } from './front/front.ts'
+import { Hash } from './hash.ts'
+import { Journal, type JournalInput, type JournalOutbox } from './journal/journal.ts'
+import type { RecoveredShard } from './journal/rebuild.ts'
+import type { RecoveredJournal } from './journal/recovery.ts'
+import type { Endpoint } from './lead/endpoint.ts'
+import type { RoleView } from './master/boundary.ts'
+import { Master } from './master/master.ts'
+import { defaultMasterSettings, type MasterSettings } from './master/settings.ts'
+import type { ClientMessage } from './message/client.ts'
+import { type Configuration, logTable } from './message/command.ts'
+import type { ConsensusMessage } from './message/consensus.ts'
+import { MalformedMessage } from './message/layout.ts'
+import { type LinkMessage, linkTable } from './message/messages.ts'
+import { Caretaker } from './replica/caretaker.ts'
+import { Cluster } from './replica/cluster.ts'
+import type { ReplicaInput, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
+import { DeviceDesk } from './replica/device-desk.ts'
+import { NodeDirectory } from './replica/directory.ts'
+import { copyOf, Hosted, type HostedOutbox } from './replica/hosted.ts'
+import { JobMachine, type JobMachineOutbox } from './replica/job-machine.ts'
+import { RegistryMachine } from './replica/registry-machine.ts'
 import type { Random } from './random.ts'
-import type { Address, ClusterId, ConnectionId, Epoch, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from './units.ts'
+import { type ConnectionId, type Epoch, type Instant, type LogIndex, type NodeId, REGISTRY_SHARD, type ReplicaNumber, type ShardId, type Term, type WallTime } from './units.ts'
 
-export interface ReplicaOptions {
-  /** The cluster's name; nodes of another name are not spoken to. */
-  readonly cluster: string
-  /** Where others reach this node. */
-  readonly address: Address
-  readonly zone: string
-  readonly version: string
-  /** May become a master. */
-  readonly eligible: boolean
-  /** Addresses to probe, own one included or not; from the range and the ports. */
-  readonly range: readonly Address[]
-  readonly seeds: readonly Address[]
-  /** How many fresh nodes must agree to found a cluster; undefined with `join`, 1 where there is neither range nor seeds. */
-  readonly expect: number | undefined
-  readonly join: boolean
-  /** Seeded by the host from real entropy, by the simulator from the seed. */
-  readonly random: Random
-  /** What differs from the defaults; the simulator draws small values, so that everything happens often. */
-  readonly tuning?: ReplicaTuning
+export type * from './replica/boundary.ts'
+
+/** Entries applied between two snapshots of a shard, and their bytes. */
+const SNAPSHOT_ENTRIES = 20_000
+const SNAPSHOT_BYTES = 256 * 1024 * 1024
+/** A digest of the books is shown to the checkers this often. */
+const DIGEST_ENTRIES = 64
+/** After `stop` the lead has so long to be taken over. */
+const STOP_MS = 3000
+
+export class Replica {
+  readonly #options: ReplicaOptions
+  readonly #random: Random
+  readonly #desk = new DeviceDesk()
+  readonly #journal: Journal
+  readonly #cluster: Cluster
+  readonly #directory: NodeDirectory
+  readonly #front: Front
+  readonly #caretaker: Caretaker
+  readonly #masterSettings: MasterSettings
+  readonly #hosted = new Map<ShardId, Hosted>()
+  readonly #jobs = new Map<ShardId, JobMachine>()
+  #registry: RegistryMachine | undefined
+  /** The highest number under which a copy of a shard was ever held here and given up. */
+  readonly #retired = new Map<ShardId, ReplicaNumber>()
+  #out: ReplicaOutbox | undefined
+  #now: Now = { monotonic: 0 as Instant, wall: 0 as WallTime }
+  #running = false
+  #ready = false
+  #stopping = Infinity
+  #durables: { readonly shard: ShardId; readonly ticket: number }[] = []
+  #loaded: ShardId[] = []
+  #unreadable: { readonly shard: ShardId; readonly index: LogIndex }[] = []
+  #removed: ShardId[] = []
+  #later: (() => void)[] = []
+  #nextTicket = 1
+  /** Fetches asked for and not answered, so that a delivery that waits asks once. */
+  readonly #fetching = new Set<string>()
+
+  constructor(options: ReplicaOptions) {
+    this.#options = options
+    this.#random = options.random
+    const { tuning } = options
+    this.#journal = new Journal({ random: options.random.fork(), ...(tuning?.segmentBytes === undefined ? {} : { segmentBytes: tuning.segmentBytes }), ...(tuning?.cacheBytes === undefined ? {} : { cacheBytes: tuning.cacheBytes }) })
+    this.#masterSettings = {
+      ...defaultMasterSettings,
+      ...(tuning?.heartbeatMs === undefined ? {} : { heartbeatMs: tuning.heartbeatMs }),
+      ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs }),
+      ...(tuning?.snapshotEntries === undefined ? {} : { keepEntries: Math.ceil(tuning.snapshotEntries / 2) }),
+    }
+    this.#caretaker = new Caretaker(tuning?.replaceAfterMs === undefined ? {} : { replaceAfterMs: tuning.replaceAfterMs })
+    this.#cluster = new Cluster(options, {
+      device: (request) => this.#o.device(this.#desk.out('identity', request)),
+      datagram: (to, bytes) => this.#o.datagram(to, bytes),
+      send: (to, message) => this.#o.send(to, linkTable.encode(message)),
+      address: (node, at) => this.#o.address(node, at),
+      identity: (identity) => this.#o.identity(identity),
+      event: (event) => this.#o.event(event),
+      halt: (reason) => this.#o.halt(reason),
+      loaded: () => this.#later.push(() => this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)),
+      birth: (shard, masters) => this.#later.push(() => this.#birth(shard, masters)),
+      changed: () => this.#later.push(() => this.#clusterChanged()),
+      propose: (entry) => this.#later.push(() => this.#hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
+      topicAnswered: () => this.#later.push(() => this.#front.wake(this.#now, this.#o)),
+    })
+    this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#hosted)
+    this.#front = new Front(() => this.#cluster.self, this.#directory, {
+      led: (shard) => (this.#hosted.get(shard)?.master.role === 'leader' ? this.#jobs.get(shard) : undefined),
+      all: () => this.#jobs.values(),
+    })
+  }
+
+  // ---- inputs ----------------------------------------------------------------------------------------------------
+
+  receive(now: Now, input: ReplicaInput, outbox: ReplicaOutbox): void {
+    this.#enter(now, outbox)
+    switch (input.kind) {
+      case 'start':
+        this.#cluster.start(now)
+        break
+      case 'device': {
+        const answer = this.#desk.in(input.answer)
+        if (answer?.user === 'identity') this.#cluster.device(now, answer.answer)
+        else if (answer !== undefined) this.#journal.receive(now, { kind: 'device', answer: answer.answer }, this.#journalOutbox)
+        break
+      }
+      case 'datagram':
+        this.#cluster.datagram(now, input.from, input.bytes)
+        break
+      case 'linkUp':
+        break
+      case 'linkDown':
+        this.#cluster.linkDown(now, input.node)
+        for (const hosted of this.#hosted.values()) hosted.linkDown(now, input.node)
+        this.#front.linkDown(input.node, outbox)
+        break
+      case 'message':
+        this.#message(input.from, input.bytes)
+        break
+      case 'clientUp':
+        this.#front.up(input.connection)
+        break
+      case 'clientDown':
+        this.#front.down(input.connection, outbox)
+        break
+      case 'clientMessage':
+        if (this.#running) this.#front.receive(now, input.connection, input.bytes, outbox)
+        break
+      case 'turn':
+        this.#turn(now)
+        break
+      case 'stop':
+        this.#stop(now)
+        break
+      default:
+        input satisfies never
+    }
+    this.#settle()
+  }
+
+  wake(now: Now, outbox: ReplicaOutbox): void {
+    this.#enter(now, outbox)
+    if (this.#journal.wakeAt <= now.monotonic) this.#journal.wake(now, this.#journalOutbox)
+    this.#cluster.wake(now)
+    for (const hosted of this.#hosted.values()) hosted.wake(now)
+    if (this.#running) {
+      this.#caretaker.wake(now, this.#led(), this.#directory)
+      if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
+    }
+    if (this.#stopping <= now.monotonic) this.#stopped()
+    this.#settle()
+  }
+
+  get wakeAt(): Instant {
+    let at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
+    if (!this.#running) return at as Instant
+    at = Math.min(at, this.#caretaker.wakeAt, this.#front.wakeAt)
+    for (const hosted of this.#hosted.values()) at = Math.min(at, hosted.wakeAt(this.#now))
+    return at as Instant
+  }
+
+  digest(): string {
+    const hash = new Hash().text(this.#journal.digest())
+    for (const [shard, hosted] of this.#hosted) hash.number(shard).text(hosted.master.digest()).text(hosted.machine.digest())
+    return hash.digest()
+  }
+
+  #enter(now: Now, outbox: ReplicaOutbox): void {
+    this.#now = now
+    this.#out = outbox
+  }
+
+  get #o(): ReplicaOutbox {
+    return this.#out!
+  }
+
+  // ---- what was noted, until nothing is left ---------------------------------------------------------------------
+
+  #settle(): void {
+    for (;;) {
+      const { '0': durables, '1': loaded, '2': unreadable, '3': removed, '4': later } = [this.#durables, this.#loaded, this.#unreadable, this.#removed, this.#later]
+      if (durables.length + loaded.length + unreadable.length + removed.length + later.length === 0) return
+      this.#durables = []
+      this.#loaded = []
+      this.#unreadable = []
+      this.#removed = []
+      this.#later = []
+      for (const { shard, ticket } of durables) this.#hosted.get(shard)?.durable(this.#now, ticket)
+      for (const shard of loaded) this.#hosted.get(shard)?.loaded(this.#now)
+      for (const { shard, index } of unreadable) this.#hosted.get(shard)?.unreadable(this.#now, index)
+      for (const shard of removed) this.#retire(shard)
+      for (const effect of later) effect()
+    }
+  }
+
+  #turn(now: Now): void {
+    for (const hosted of this.#hosted.values()) hosted.turn(now)
+    if (this.#running) this.#cluster.turn(now)
+    this.#settle()
+    this.#journal.receive(now, { kind: 'turn' }, this.#journalOutbox)
+  }
+
+  // ---- the journal -----------------------------------------------------------------------------------------------
+
+  readonly #journalOutbox: JournalOutbox = {
+    device: (request) => this.#o.device(this.#desk.out('journal', request)),
+    recovered: (recovered) => this.#later.push(() => this.#recovered(recovered)),
+    durable: (shard, ticket) => this.#durables.push({ shard, ticket }),
+    loaded: (shard) => {
+      for (const key of this.#fetching) if (key.startsWith(`${shard} `)) this.#fetching.delete(key)
+      this.#loaded.push(shard)
+    },
+    unreadable: (shard, index) => this.#unreadable.push({ shard, index }),
+    failed: (reason) => this.#o.halt(reason),
+  }
+
+  #recovered(recovered: RecoveredJournal): void {
+    for (const shard of recovered.shards) {
+      if (isRetired(shard)) this.#retired.set(shard.shard, shard.hardState!.self)
+      else this.#host(shard, undefined, this.#numberOf(shard))
+    }
+    this.#running = true
+    this.#cluster.begin(this.#now, this.#registry)
+    this.#clusterChanged()
+  }
+
+  /** The number under which a recovered copy counts: in its hard state, or, before any was written, in what it was born with. */
+  #numberOf(recovered: RecoveredShard): ReplicaNumber {
+    if (recovered.hardState !== undefined) return recovered.hardState.self
+    const entry = logTable.decode(recovered.snapshot!.configuration)
+    const own = entry.kind === 'configuration' ? entry.voters.find((voter) => voter.node === this.#cluster.self) : undefined
+    return own?.replica ?? (0 as ReplicaNumber)
+  }
+
+  // ---- copies of shards ------------------------------------------------------------------------------------------
+
+  #host(recovered: RecoveredShard, birth: Configuration | undefined, replica: ReplicaNumber): Hosted {
+    const { shard } = recovered
+    const machine = shard === REGISTRY_SHARD ? this.#registryMachine() : new JobMachine(shard, this.#jobOutbox)
+    const { tuning } = this.#options
+    const hosted = new Hosted({ shard, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, machine, recovered, this.#hostedOutbox)
+    machine.attach(hosted)
+    this.#hosted.set(shard, hosted)
+    if (machine instanceof JobMachine) this.#jobs.set(shard, machine)
+    else this.#registry = machine
+    const now = this.#now
+    hosted.start(now, () => new Master({
+      shard, self: { replica, node: this.#cluster.self }, settings: this.#masterSettings, random: this.#random.fork(), reader: this.#journal, now, birth,
+      recovered: birth === undefined && recovered.snapshot === undefined && recovered.hardState === undefined ? undefined : copyOf(recovered),
+    }))
+    return hosted
+  }
+
+  /** This node is among the first masters of a shard. */
+  #birth(shard: ShardId, masters: readonly NodeId[]): void {
+    if (this.#hosted.has(shard) || this.#retired.has(shard)) {
+      this.#cluster.born(this.#now, shard)
+      return
+    }
+    const voters = masters.map((node, at) => ({ replica: (at + 1) as ReplicaNumber, node }))
+    const birth: Configuration = { kind: 'configuration', leaseNow: 0 as never, wallNow: 0 as never, epoch: 1 as Epoch, nextReplica: (voters.length + 1) as ReplicaNumber, voters, outgoing: undefined, learners: [] }
+    const self = voters.find((voter) => voter.node === this.#cluster.self)!.replica
+    const hosted = this.#host(empty(shard), birth, self)
+    hosted.born(this.#now, self, logTable.encode(birth), () => this.#later.push(() => this.#cluster.born(this.#now, shard)))
+    if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
+  }
+
+  /** A leader addresses a copy that is not here yet: it is made empty, and filled by that leader. */
+  #adopt(shard: ShardId, replica: ReplicaNumber, message: ConsensusMessage): Hosted | undefined {
+    if (replica <= (this.#retired.get(shard) ?? 0)) return undefined
+    const fromLeader = message.kind === 'append' || message.kind === 'snapshot'
+    const present = this.#hosted.get(shard)
+    if (present !== undefined) {
+      if (!fromLeader || message.term < present.master.term) return undefined
+      this.#retire(shard)
+    }
+    if (!fromLeader && message.kind !== 'preVote' && message.kind !== 'vote') return undefined
+    const hosted = this.#host(empty(shard), undefined, replica)
+    hosted.adopted(this.#now, replica)
+    if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
+    return hosted
+  }
+
+  /** The copy is out of its shard's configuration, or is followed by one under a new number: its data goes, its number stays known. */
+  #retire(shard: ShardId): void {
+    const hosted = this.#hosted.get(shard)
+    if (hosted === undefined) return
+    this.#hosted.delete(shard)
+    this.#jobs.delete(shard)
+    this.#retired.set(shard, hosted.master.self.replica)
+    this.#toJournal({ kind: 'drop', shard })
+    this.#toJournal({ kind: 'hardState', shard, ticket: this.#nextTicket++, state: retiredState(hosted.master.self.replica) })
+    if (shard !== REGISTRY_SHARD) return
+    this.#registry = undefined
+    this.#cluster.registryHosted(this.#now, undefined)
+  }
+
+  #registryMachine(): RegistryMachine {
+    return new RegistryMachine({
+      send: (to, message) => this.#o.send(to, linkTable.encode(message)),
+      outcome: (origin, request, code, body) => this.#later.push(() => this.#cluster.outcome(this.#now, origin, request, code, body)),
+      applied: () => this.#cluster.registryApplied(),
+    })
+  }
+
+  readonly #hostedOutbox: HostedOutbox = {
+    nextTicket: () => this.#nextTicket++,
+    send: (to, message) => this.#o.send(to, linkTable.encode(message)),
+    journal: (_now, input) => this.#toJournal(input),
+    entry: (shard, index) => this.#journal.entry(shard, index),
+    entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
+    has: (shard, index) => this.#journal.has(shard, index),
+    role: (hosted, view) => this.#role(hosted, view),
+    configured: (hosted, configuration, committed) => {
+      this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: placesOf(configuration.voters), outgoing: configuration.outgoing && placesOf(configuration.outgoing), learners: placesOf(configuration.learners) })
+      this.#later.push(() => this.#tellHint(hosted))
+    },
+    proposed: (hosted, index, entry) => this.#observe({ kind: 'proposed', shard: hosted.shard, index, term: hosted.master.term, entry }),
+    applied: (hosted, record) => {
+      if (this.#o.observe === undefined) return
+      this.#observe({ kind: 'applied', shard: hosted.shard, index: record.index, term: record.term, entry: record.bytes })
+      if (record.index % DIGEST_ENTRIES === 0) this.#observe({ kind: 'digest', shard: hosted.shard, index: record.index, digest: hosted.machine.digest() })
+    },
+    restored: (hosted) => this.#observe({ kind: 'restored', shard: hosted.shard, index: hosted.applied, term: hosted.appliedTerm }),
+    removed: (hosted) => this.#removed.push(hosted.shard),
+    log: (text) => this.#o.event({ kind: 'log', level: 'info', text }),
+  }
+
+  readonly #jobOutbox: JobMachineOutbox = {
+    send: (to: Endpoint, message: ClientMessage) => this.#front.send(to, message, this.#o),
+    entry: (shard, index) => this.#journal.entry(shard, index),
+    fetch: (shard, index) => {
+      const key = `${shard} ${index}`
+      if (this.#fetching.has(key)) return
+      this.#fetching.add(key)
+      this.#toJournal({ kind: 'fetch', shard, from: index, to: index, maxBytes: 1 })
+    },
+    release: (shard, indexes) => this.#toJournal({ kind: 'release', shard, indexes }),
+    redirect: (shard) => this.#front.redirect(shard),
+    placed: (shard) => this.#directory.placedOn(shard),
+    minMasters: () => this.#options.tuning?.minMasters ?? Math.min(3, this.#options.expect ?? 1),
+  }
+
+  #toJournal(input: JournalInput): void {
+    this.#journal.receive(this.#now, input, this.#journalOutbox)
+  }
+
+  #role(hosted: Hosted, view: RoleView): void {
+    if (view.role === 'leader') this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
+    this.#later.push(() => {
+      if (hosted.shard === REGISTRY_SHARD) this.#cluster.registryApplied()
+      this.#caretaker.ledChanged(this.#now)
+      this.#tellHint(hosted)
+      this.#tellReady()
+      if (this.#stopping < Infinity && this.#led().length === 0) this.#stopped()
+    })
+  }
+
+  #tellHint(hosted: Hosted): void {
+    const { master, shard } = hosted
+    if (master.role !== 'leader') return
+    const { epoch, voters } = master.configuration
+    this.#cluster.tellHint(this.#now, { shard, epoch, term: master.term, leader: this.#cluster.self, masters: voters.map((voter) => voter.node) })
+  }
+
+  #led(): Hosted[] {
+    return [...this.#hosted.values()].filter((hosted) => hosted.master.role === 'leader')
+  }
+
+  // ---- links -----------------------------------------------------------------------------------------------------
+
+  #message(from: NodeId, bytes: Uint8Array): void {
+    const message = this.#parse(from, bytes)
+    if (message === undefined || !this.#running) return
+    switch (message.kind) {
+      case 'relay':
+      case 'relayed':
+      case 'relayClosed':
+        return this.#front.fromNode(this.#now, from, message, this.#o)
+      case 'sync':
+      case 'syncAnswer':
+        return this.#cluster.sync(this.#now, from, message)
+      case 'registryFollow':
+        this.#registry?.follow(this.#now, from, message.from)
+        return
+      case 'registryCommand':
+      case 'registryAnswer':
+      case 'registryFeed':
+      case 'registryImage':
+        return this.#cluster.registryMessage(this.#now, from, message)
+      default:
+        return this.#consensus(from, message)
+    }
+  }
+
+  #consensus(from: NodeId, message: ConsensusMessage): void {
+    let hosted = this.#hosted.get(message.shard)
+    if (hosted === undefined || message.to > hosted.master.self.replica) hosted = this.#adopt(message.shard, message.to, message) ?? hosted
+    hosted?.message(this.#now, from, message)
+  }
+
+  #parse(from: NodeId, bytes: Uint8Array): LinkMessage | undefined {
+    try {
+      return linkTable.decode(bytes)
+    } catch (error) {
+      if (!(error instanceof MalformedMessage)) throw error
+      this.#o.closeLink(from, `malformed message: ${error.message}`)
+      return undefined
+    }
+  }
+
+  // ---- the node as a whole ---------------------------------------------------------------------------------------
+
+  #clusterChanged(): void {
+    if (!this.#running) return
+    this.#front.wake(this.#now, this.#o)
+    this.#tellReady()
+  }
+
+  /** Ready: it belongs to a cluster, and every shard that it holds a copy of has a leader and is not far behind. */
+  #tellReady(): void {
+    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#hosted.values()].every((hosted) => hosted.master.leader !== undefined)
+    if (ready === this.#ready) return
+    this.#ready = ready
+    this.#o.event({ kind: 'ready', ready })
+  }
+
+  #stop(now: Now): void {
+    if (this.#stopping < Infinity) return
+    this.#stopping = now.monotonic + STOP_MS
+    const led = this.#led().filter((hosted) => hosted.master.configuration.voters.length > 1)
+    for (const hosted of led) hosted.input(now, { kind: 'transfer', to: undefined })
+    if (this.#running) this.#cluster.leave(now)
+    if (led.length === 0) this.#stopped()
+  }
+
+  #stopped(): void {
+    this.#stopping = Number.MAX_VALUE
+    this.#o.stopped()
+  }
+
+  #observe(observation: ReplicaObservation): void {
+    this.#o.observe?.(observation)
+  }
 }
 
-/** Sizes and times that a deployment rarely touches. */
-export interface ReplicaTuning {
-  readonly heartbeatMs?: number
-  /** A follower that hears nothing for this long, or up to twice this, asks for votes. */
-  readonly electionMs?: number
-  readonly replaceAfterMs?: number
-  /** Entries applied between two snapshots. */
-  readonly snapshotEntries?: number
-  readonly segmentBytes?: number
-  readonly cacheBytes?: number
-  readonly minMasters?: number
+/** A copy that was given up leaves this behind, so that nothing meant for it ever makes it again. */
+const RETIRED = new Uint8Array([0xff])
+
+function retiredState(self: ReplicaNumber): Extract<JournalInput, { kind: 'hardState' }>['state'] {
+  return { term: 0 as Term, vote: undefined, self, epoch: 0 as Epoch, commit: 0 as LogIndex, extra: RETIRED }
 }
 
-export type ReplicaInput =
-  | { readonly kind: 'start' }
-  | { readonly kind: 'device'; readonly answer: DeviceAnswer }
-  | { readonly kind: 'datagram'; readonly from: Address; readonly bytes: Uint8Array }
-  | { readonly kind: 'linkUp' | 'linkDown'; readonly node: NodeId }
-  | { readonly kind: 'message'; readonly from: NodeId; readonly bytes: Uint8Array }
-  | { readonly kind: 'clientUp'; readonly connection: ConnectionId; readonly principal: string }
-  | { readonly kind: 'clientDown'; readonly connection: ConnectionId }
-  | { readonly kind: 'clientMessage'; readonly connection: ConnectionId; readonly bytes: Uint8Array }
-  /** Every socket that had something to read has been read once: groups go to the disk, batches to the peers. */
-  | { readonly kind: 'turn' }
-  /** Hand the lead over, then say `stopped`. */
-  | { readonly kind: 'stop' }
-
-export interface Identity {
-  readonly nodeId: NodeId
-  readonly value: number
-  readonly boot: number
-  readonly cluster: string
-  /** Unknown until the cluster is founded or joined. */
-  readonly clusterId: ClusterId | undefined
-  readonly generation: number
+function isRetired(recovered: RecoveredShard): boolean {
+  const extra = recovered.hardState?.extra
+  return extra !== undefined && extra.length === 1 && extra[0] === RETIRED[0]
 }
 
-export interface ReplicaOutbox extends DeviceOutbox {
-  datagram(to: Address, bytes: Uint8Array): void
-  /** Over the link to that node, which the host opens on demand; dropped where it cannot, and then `linkDown` comes. */
-  send(to: NodeId, bytes: Uint8Array): void
-  /** Where a node's links are to be opened from now on. */
-  address(node: NodeId, at: Address): void
-  client(connection: ConnectionId, bytes: Uint8Array): void
-  closeClient(connection: ConnectionId, reason: string): void
-  closeLink(node: NodeId, reason: string): void
-  /** The identity is durable (or has changed): only now may sockets open; HELLO carries it. */
-  identity(identity: Identity): void
-  /** What a node tells whoever runs it. */
-  event(event: ReplicaEvent): void
-  /** The process must end: a failed flush, corruption that cannot be mended, a twin. */
-  halt(reason: string): void
-  stopped(): void
-  /** What the checkers of the simulator want to see; hosts leave it out, and then nothing is made for it. */
-  observe?(observation: ReplicaObservation): void
+function empty(shard: ShardId): RecoveredShard {
+  return { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }
 }
 
-export type ReplicaObservation =
-  /** This copy has won the term. */
-  | { readonly kind: 'leader'; readonly shard: ShardId; readonly term: Term; readonly replica: ReplicaNumber }
-  /** The leader has stamped and appended an entry of its own term. */
-  | { readonly kind: 'proposed'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
-  /** A committed entry was applied to the books; `entry` as it stands in the log. */
-  | { readonly kind: 'applied'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
-  /** The books were replaced by a received snapshot (or one from this node's own disk) that covers the log through `index`. */
-  | { readonly kind: 'restored'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term }
-  /** A hash of the books after the entry at `index`, every so many entries. */
-  | { readonly kind: 'digest'; readonly shard: ShardId; readonly index: LogIndex; readonly digest: string }
-  | { readonly kind: 'configured'; readonly shard: ShardId; readonly epoch: Epoch; readonly committed: boolean; readonly voters: readonly ReplicaPlace[]; readonly outgoing: readonly ReplicaPlace[] | undefined; readonly learners: readonly ReplicaPlace[] }
-
-export interface ReplicaPlace {
-  readonly replica: ReplicaNumber
-  readonly node: NodeId
+function placesOf(peers: readonly ReplicaPlace[]): ReplicaPlace[] {
+  return peers.map(({ replica, node }) => ({ replica, node }))
 }
 
-export type ReplicaEvent =
-  | { readonly kind: 'ready'; readonly ready: boolean }
-  | { readonly kind: 'founded'; readonly clusterId: ClusterId }
-  | { readonly kind: 'log'; readonly level: 'info' | 'warning' | 'error'; readonly text: string }
+export type ClientConnection = ConnectionId

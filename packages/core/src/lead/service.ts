@@ -22,10 +22,9 @@ export const UNDER_WAY_BYTES_MAX = 64 * 1024 * 1024
 
 /** The committed books of a job shard, as far as serving clients needs them. */
 export interface ServedBooks extends DemandView, PayloadBooks {
-  leasesOf(session: SessionNumber): readonly Leased[]
-  /** Wall time at which the oldest waiting job was added; Infinity where none waits. */
-  oldestWaitingAt(partition: PartitionId, names: readonly string[]): number
-  topicOf(partition: PartitionId): string | undefined
+  leasesOf(session: SessionNumber): readonly { readonly partition: PartitionId; readonly number: JobNumber; readonly token: FencingToken }[]
+  oldestWaitingMs(partition: PartitionId, wallNow: number, names: readonly string[]): number
+  hasPartition(partition: PartitionId): boolean
   hasSession(session: SessionNumber): boolean
 }
 
@@ -80,14 +79,14 @@ export class Service {
     const refuse = (code: Code, body = NOTHING): void =>
       this.#led.send(from, { kind: 'demandAnswer', shard, partition, session, number, code, held: 0, oldestWaitingMs: 0, body })
     if (this.#led.proposable !== 'yes') return refuse(Code.notLeader, this.#led.redirect())
-    if (this.#led.books.topicOf(partition) === undefined) return refuse(Code.unknownPartition)
+    if (!this.#led.books.hasPartition(partition)) return refuse(Code.unknownPartition)
     if (!this.#led.books.hasSession(session)) return refuse(Code.sessionExpired)
     this.#presences.heard(session, from, message.stamp, this.#led.leaseNow(now))
     if (!this.#demands.set(message)) return refuse(Code.backpressure)
     this.#led.send(from, {
       kind: 'demandAnswer', shard, partition, session, number, code: Code.ok, body: NOTHING,
       held: this.#demands.held(this.#led.books, partition, session),
-      oldestWaitingMs: Math.max(0, now.wall - this.#led.books.oldestWaitingAt(partition, message.names)),
+      oldestWaitingMs: this.#led.books.oldestWaitingMs(partition, now.wall, message.names),
     })
   }
 
@@ -111,19 +110,13 @@ export class Service {
     }
     this.#presences.heard(session, from, message.stamp, this.#led.leaseNow(now))
     this.#deliveries.forget(session)
-    const believed = new Set(message.leases.map(keyOf))
-    const held = new Set<string>()
-    for (const batch of this.#led.books.leasesOf(session)) {
-      const missing: number[] = []
-      for (const number of Array.from(batch.jobs)) {
-        const key = keyOf({ partition: batch.partition, number, token: batch.token })
-        held.add(key)
-        if (!believed.has(key)) missing.push(number)
-      }
-      if (missing.length > 0) this.#deliveries.add({ ...batch, jobs: missing })
-    }
+    const key = (lease: { partition: number; number: number; token: number }): string => `${lease.partition} ${lease.number} ${lease.token}`
+    const held = this.#led.books.leasesOf(session)
+    const holds = new Set(held.map(key))
+    const believed = new Set(message.leases.map(key))
+    for (const lease of held) if (!believed.has(key(lease))) this.#deliveries.again(session, lease)
     for (const lease of message.leases) {
-      if (held.has(keyOf(lease))) continue
+      if (holds.has(key(lease))) continue
       this.#led.send(from, { kind: 'lost', shard, session, partition: lease.partition, reason: LostReason.unknown, jobs: [lease] })
     }
     this.#deliver()
@@ -242,8 +235,6 @@ export class Service {
     this.#led.send(to, { kind: 'answer', shard: this.#led.shard, session, sequence, code, stamp: presence?.stamp ?? 0, leaseClock: presence?.leaseClock ?? (0 as LeaseTime), body })
   }
 }
-
-const keyOf = (lease: { readonly partition: number; readonly number: number; readonly token: number }): string => `${lease.partition} ${lease.number} ${lease.token}`
 
 function countLeased(groups: Uint8Array, operation: Operation): number {
   const reader = new LeasedGroupsReader(groups, operation)

@@ -23,7 +23,7 @@ import { type CallerOutbox, RegistryCaller } from '../node/registry-caller.ts'
 import { type FollowerOutbox, RegistryFollower } from '../node/registry-feed.ts'
 import { Registry, type RegistryEffects } from '../registry/registry.ts'
 import { type Address, type ClusterId, type NodeId, REGISTRY_SHARD, type ShardId } from '../units.ts'
-import type { Identity as PublicIdentity, ReplicaEvent, ReplicaOptions } from '../replica.ts'
+import type { Identity as PublicIdentity, ReplicaEvent, ReplicaOptions } from './boundary.ts'
 
 /** How often what depends on time alone is looked at: births that wait, a registry that lags. */
 const TEND_MS = 200

@@ -9,13 +9,14 @@
 
 import type { Now } from '../actor.ts'
 import { assert } from '../assert.ts'
-import type { InstalledSnapshot, MasterOutbox, RecoveredCopy, RoleView } from '../master/boundary.ts'
+import type { InstalledSnapshot, LogRecord, MasterOutbox, RecoveredCopy, RoleView } from '../master/boundary.ts'
 import type { Master } from '../master/master.ts'
 import { snapshotHash } from '../master/snapshot.ts'
 import { type Configuration, configuration as configurationRow, logTable } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
-import type { JournalInput, LogRecord, RecoveredShard } from '../journal/boundary.ts'
-import type { Instant, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
+import type { JournalInput } from '../journal/journal.ts'
+import type { RecoveredShard } from '../journal/rebuild.ts'
+import type { Epoch, Instant, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
 import { ImageBuilder, readImage } from './image.ts'
 import type { Machine } from './machine.ts'
 import { Tickets } from './tickets.ts'
@@ -33,6 +34,8 @@ export interface HostedOptions {
 
 /** What the node does for a hosted shard. */
 export interface HostedOutbox {
+  /** Rises over all copies that this node ever held, so that what an earlier copy wrote is never taken for this one's. */
+  nextTicket(): number
   send(to: NodeId, message: ConsensusMessage): void
   journal(now: Now, input: JournalInput): void
   entry(shard: ShardId, index: LogIndex): Uint8Array | undefined
@@ -40,6 +43,7 @@ export interface HostedOutbox {
   has(shard: ShardId, index: LogIndex): boolean
   role(hosted: Hosted, view: RoleView): void
   configured(hosted: Hosted, configuration: Configuration, committed: boolean): void
+  proposed(hosted: Hosted, index: LogIndex, entry: Uint8Array): void
   applied(hosted: Hosted, record: LogRecord): void
   restored(hosted: Hosted): void
   /** The copy is out of its shard's configuration: its data may go. */
@@ -52,7 +56,7 @@ export class Hosted {
   readonly #options: HostedOptions
   readonly #out: HostedOutbox
   readonly machine: Machine
-  readonly #tickets = new Tickets()
+  readonly #tickets: Tickets
   #master: Master | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as never }
   #applied = 0 as LogIndex
@@ -77,9 +81,10 @@ export class Hosted {
     this.#options = options
     this.machine = machine
     this.#out = out
+    this.#tickets = new Tickets(() => out.nextTicket())
     this.#configuration = recovered.snapshot?.configuration ?? NO_CONFIGURATION
     if (recovered.snapshot === undefined) return
-    if (recovered.snapshot.bytes.length > 0) machine.restore(recovered.snapshot.bytes)
+    machine.restore(recovered.snapshot.bytes)
     this.#applied = recovered.snapshot.index
     this.#appliedTerm = recovered.snapshot.term
     this.#snapshotIndex = recovered.snapshot.index
@@ -88,10 +93,29 @@ export class Hosted {
   }
 
   /** The master is made by whoever knows its settings; its effects come here. */
-  start(now: Now, make: (outbox: MasterOutbox) => Master): void {
+  start(now: Now, make: () => Master): void {
     this.#now = now
-    this.#master = make(this.#masterOutbox)
+    this.#master = make()
+    if (this.#snapshotIndex > 0) this.#out.journal(now, { kind: 'keep', shard: this.shard, indexes: this.machine.livePayloads() })
     this.#settle(now)
+  }
+
+  /** The shard is born with this copy; `done` when that is durable. */
+  born(now: Now, self: ReplicaNumber, configuration: Uint8Array, done: () => void): void {
+    this.#configuration = configuration
+    this.#writeFirst(now, self)
+    const ticket = this.#tickets.issue({ kind: 'born', done })
+    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket, index: 0 as LogIndex, term: 0 as Term, configuration, bytes: this.machine.snapshot() })
+  }
+
+  /** An empty copy that a leader will fill. */
+  adopted(now: Now, self: ReplicaNumber): void {
+    this.#writeFirst(now, self)
+  }
+
+  #writeFirst(now: Now, self: ReplicaNumber): void {
+    const state = { term: 0 as Term, vote: undefined, self, epoch: 0 as Epoch, commit: 0 as LogIndex, extra: new Uint8Array(0) }
+    this.#out.journal(now, { kind: 'hardState', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), state })
   }
 
   get master(): Master {
@@ -124,6 +148,7 @@ export class Hosted {
     for (const mark of this.#tickets.durable(ticket)) {
       if (mark.kind === 'master') this.master.receive(now, { kind: 'durable', ticket: mark.ticket }, this.#masterOutbox)
       else if (mark.kind === 'installed') this.master.receive(now, { kind: 'installed', index: mark.index as LogIndex }, this.#masterOutbox)
+      else if (mark.kind === 'born') mark.done()
       else if (mark.kind === 'snapshot') {
         this.#snapshotUnderWay = false
         this.#snapshotIndex = mark.index as LogIndex
@@ -177,7 +202,9 @@ export class Hosted {
   propose(now: Now, entry: Uint8Array): LogIndex {
     this.#now = now
     this.master.receive(now, { kind: 'propose', entry }, this.#masterOutbox)
-    return this.master.lastIndex
+    const index = this.master.lastIndex
+    this.#out.proposed(this, index, entry)
+    return index
   }
 
   /** `done(true)` when everything that was committed before the call is applied; `done(false)` when this node cannot tell. */
@@ -307,10 +334,10 @@ export class Hosted {
     this.#snapshotUnderWay = false
     this.#appliedBytes = 0
     this.#configuration = configuration
-    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket: this.#tickets.issue({ kind: 'born' }), index, term, configuration, bytes: books.slice() })
+    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), index, term, configuration, bytes: books.slice() })
     if (payloads.length > 0) {
       const entries = payloads.map((entry) => ({ index: entry.index, term: 0 as Term, bytes: entry.bytes }))
-      this.#out.journal(now, { kind: 'payloads', shard: this.shard, ticket: this.#tickets.issue({ kind: 'born' }), entries })
+      this.#out.journal(now, { kind: 'payloads', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), entries })
     }
     this.#out.journal(now, { kind: 'reset', shard: this.shard, ticket: this.#tickets.issue({ kind: 'installed', index }), index, term })
     this.#out.restored(this)
@@ -349,8 +376,8 @@ export class Hosted {
 
 /** What the journal found, in the form that a master takes. */
 export function copyOf(recovered: RecoveredShard): RecoveredCopy {
-  const { hardState, snapshot, firstIndex, lastIndex, terms, suspect } = recovered
-  return { hardState, snapshot, firstIndex, lastIndex, terms, suspect }
+  const { hardState, snapshot, first, last, terms, suspect } = recovered
+  return { hardState, snapshot, firstIndex: first, lastIndex: last, terms, suspect }
 }
 
 export const NO_CONFIGURATION = logTable.encode({ kind: 'configuration', leaseNow: 0 as never, wallNow: 0 as never, epoch: 0 as never, nextReplica: 0 as never, voters: [], outgoing: undefined, learners: [] })

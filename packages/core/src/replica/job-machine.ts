@@ -31,7 +31,7 @@ export interface JobMachineOutbox {
   redirect(shard: ShardId): Uint8Array
   /** Partitions that the registry has placed on the shard. */
   placed(shard: ShardId): readonly { readonly partition: PartitionId; readonly topic: string; readonly settings: Uint8Array }[]
-  readonly minMasters: number
+  minMasters(): number
 }
 
 export class JobMachine implements Machine, ShardService {
@@ -185,7 +185,7 @@ export class JobMachine implements Machine, ShardService {
         return machine.serves ? machine.#host.master.proposable : 'notLeader'
       },
       get tooFewMasters() {
-        return machine.#host.master.configuration.voters.length < machine.#out.minMasters
+        return machine.#host.master.configuration.voters.length < machine.#out.minMasters()
       },
       get term() {
         return machine.#host.master.term
@@ -212,7 +212,7 @@ export class JobMachine implements Machine, ShardService {
 
   #openPlaced(now: Now): void {
     for (const place of this.#out.placed(this.#shard)) {
-      if (this.#books.topicOf(place.partition) !== undefined || this.#opening.has(place.partition)) continue
+      if (this.#books.hasPartition(place.partition) || this.#opening.has(place.partition)) continue
       this.#opening.add(place.partition)
       this.#host.propose(now, logTable.encode({ kind: 'partitionOpen', leaseNow: 0 as never, wallNow: 0 as WallTime, partition: place.partition, topic: place.topic, settings: place.settings }))
     }

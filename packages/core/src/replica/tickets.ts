@@ -4,14 +4,21 @@ export type Mark =
   | { readonly kind: 'master'; readonly ticket: number }
   | { readonly kind: 'snapshot'; readonly index: number; readonly term: number }
   | { readonly kind: 'installed'; readonly index: number }
-  | { readonly kind: 'born' }
+  | { readonly kind: 'born'; readonly done: () => void }
+  /** Nobody waits for it. */
+  | { readonly kind: 'written' }
 
 export class Tickets {
-  #next = 1
+  readonly #take: () => number
   readonly #marks: { readonly ticket: number; readonly mark: Mark }[] = []
 
+  /** `take` gives rising numbers. */
+  constructor(take: () => number) {
+    this.#take = take
+  }
+
   issue(mark: Mark): number {
-    const ticket = this.#next++
+    const ticket = this.#take()
     this.#marks.push({ ticket, mark })
     return ticket
   }

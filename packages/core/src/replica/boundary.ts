@@ -1,0 +1,106 @@
+//! Where a node ends: what comes in, what goes out, what it is told at its start.
+
+import type { DeviceAnswer, DeviceOutbox } from '../device.ts'
+import type { Random } from '../random.ts'
+import type { Address, ClusterId, ConnectionId, Epoch, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
+
+export interface ReplicaOptions {
+  /** The cluster's name; nodes of another name are not spoken to. */
+  readonly cluster: string
+  /** Where others reach this node. */
+  readonly address: Address
+  readonly zone: string
+  readonly version: string
+  /** May become a master. */
+  readonly eligible: boolean
+  /** Addresses to probe, own one included or not; from the range and the ports. */
+  readonly range: readonly Address[]
+  readonly seeds: readonly Address[]
+  /** How many fresh nodes must agree to found a cluster; undefined with `join`, 1 where there is neither range nor seeds. */
+  readonly expect: number | undefined
+  readonly join: boolean
+  /** Seeded by the host from real entropy, by the simulator from the seed. */
+  readonly random: Random
+  /** What differs from the defaults; the simulator draws small values, so that everything happens often. */
+  readonly tuning?: ReplicaTuning
+}
+
+/** Sizes and times that a deployment rarely touches. */
+export interface ReplicaTuning {
+  readonly heartbeatMs?: number
+  /** A follower that hears nothing for this long, or up to twice this, asks for votes. */
+  readonly electionMs?: number
+  readonly replaceAfterMs?: number
+  /** Entries applied between two snapshots. */
+  readonly snapshotEntries?: number
+  readonly segmentBytes?: number
+  readonly cacheBytes?: number
+  readonly minMasters?: number
+}
+
+export type ReplicaInput =
+  | { readonly kind: 'start' }
+  | { readonly kind: 'device'; readonly answer: DeviceAnswer }
+  | { readonly kind: 'datagram'; readonly from: Address; readonly bytes: Uint8Array }
+  | { readonly kind: 'linkUp' | 'linkDown'; readonly node: NodeId }
+  | { readonly kind: 'message'; readonly from: NodeId; readonly bytes: Uint8Array }
+  | { readonly kind: 'clientUp'; readonly connection: ConnectionId; readonly principal: string }
+  | { readonly kind: 'clientDown'; readonly connection: ConnectionId }
+  | { readonly kind: 'clientMessage'; readonly connection: ConnectionId; readonly bytes: Uint8Array }
+  /** Every socket that had something to read has been read once: groups go to the disk, batches to the peers. */
+  | { readonly kind: 'turn' }
+  /** Hand the lead over, then say `stopped`. */
+  | { readonly kind: 'stop' }
+
+export interface Identity {
+  readonly nodeId: NodeId
+  readonly value: number
+  readonly boot: number
+  readonly cluster: string
+  /** Unknown until the cluster is founded or joined. */
+  readonly clusterId: ClusterId | undefined
+  readonly generation: number
+}
+
+export interface ReplicaOutbox extends DeviceOutbox {
+  datagram(to: Address, bytes: Uint8Array): void
+  /** Over the link to that node, which the host opens on demand; dropped where it cannot, and then `linkDown` comes. */
+  send(to: NodeId, bytes: Uint8Array): void
+  /** Where a node's links are to be opened from now on. */
+  address(node: NodeId, at: Address): void
+  client(connection: ConnectionId, bytes: Uint8Array): void
+  closeClient(connection: ConnectionId, reason: string): void
+  closeLink(node: NodeId, reason: string): void
+  /** The identity is durable (or has changed): only now may sockets open; HELLO carries it. */
+  identity(identity: Identity): void
+  /** What a node tells whoever runs it. */
+  event(event: ReplicaEvent): void
+  /** The process must end: a failed flush, corruption that cannot be mended, a twin. */
+  halt(reason: string): void
+  stopped(): void
+  /** What the checkers of the simulator want to see; hosts leave it out, and then nothing is made for it. */
+  observe?(observation: ReplicaObservation): void
+}
+
+export type ReplicaObservation =
+  /** This copy has won the term. */
+  | { readonly kind: 'leader'; readonly shard: ShardId; readonly term: Term; readonly replica: ReplicaNumber }
+  /** The leader has stamped and appended an entry of its own term. */
+  | { readonly kind: 'proposed'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
+  /** A committed entry was applied to the books; `entry` as it stands in the log. */
+  | { readonly kind: 'applied'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
+  /** The books were replaced by a received snapshot (or one from this node's own disk) that covers the log through `index`. */
+  | { readonly kind: 'restored'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term }
+  /** A hash of the books after the entry at `index`, every so many entries. */
+  | { readonly kind: 'digest'; readonly shard: ShardId; readonly index: LogIndex; readonly digest: string }
+  | { readonly kind: 'configured'; readonly shard: ShardId; readonly epoch: Epoch; readonly committed: boolean; readonly voters: readonly ReplicaPlace[]; readonly outgoing: readonly ReplicaPlace[] | undefined; readonly learners: readonly ReplicaPlace[] }
+
+export interface ReplicaPlace {
+  readonly replica: ReplicaNumber
+  readonly node: NodeId
+}
+
+export type ReplicaEvent =
+  | { readonly kind: 'ready'; readonly ready: boolean }
+  | { readonly kind: 'founded'; readonly clusterId: ClusterId }
+  | { readonly kind: 'log'; readonly level: 'info' | 'warning' | 'error'; readonly text: string }

@@ -1,0 +1,107 @@
+//! What leading a shard obliges to beyond its log: its masters are repaired, grown and balanced (`node/replacement.ts`), and
+//! its lead is handed over where this node leads too many.
+
+import type { Now } from '../actor.ts'
+import type { ConfigurationChange, Peer } from '../master/boundary.ts'
+import type { Candidate } from '../node/placement.ts'
+import { Replacement, type ReplacementSettings, type ShardView } from '../node/replacement.ts'
+import { type LedShard, leadToHandOver } from '../node/spread.ts'
+import type { MemberState, ShardHint } from '../message/gossip.ts'
+import type { NodeId, ShardId } from '../units.ts'
+import type { Hosted } from './hosted.ts'
+
+/** How often each led shard is looked at. */
+const CONSIDER_MS = 100
+/** Leads are spread at leisure: everything else first. */
+const SPREAD_MS = 5000
+
+/** What gossip and registry say. */
+export interface Surroundings {
+  readonly self: NodeId
+  readonly candidates: readonly Candidate[]
+  readonly hints: readonly ShardHint[]
+  state(node: NodeId): MemberState | undefined
+  zone(node: NodeId): string
+}
+
+export class Caretaker {
+  readonly #settings: Partial<ReplacementSettings>
+  readonly #replacements = new Map<ShardId, Replacement>()
+  #considerAt = 0
+  #spreadAt = SPREAD_MS
+
+  constructor(settings: Partial<ReplacementSettings>) {
+    this.#settings = settings
+  }
+
+  get wakeAt(): number {
+    return this.#considerAt
+  }
+
+  wake(now: Now, led: readonly Hosted[], around: Surroundings): void {
+    if (now.monotonic < this.#considerAt) return
+    this.#considerAt = led.length === 0 ? Infinity : now.monotonic + CONSIDER_MS
+    for (const hosted of led) this.#consider(now, hosted, around)
+    if (now.monotonic < this.#spreadAt) return
+    this.#spreadAt = now.monotonic + SPREAD_MS
+    this.#spread(now, led, around)
+  }
+
+  /** This node leads another shard than before, or one less. */
+  ledChanged(now: Now): void {
+    this.#considerAt = now.monotonic
+  }
+
+  #consider(now: Now, hosted: Hosted, around: Surroundings): void {
+    const { master, shard } = hosted
+    let replacement = this.#replacements.get(shard)
+    if (replacement === undefined) {
+      replacement = new Replacement(this.#settings)
+      this.#replacements.set(shard, replacement)
+    }
+    const peers = master.peers(now)
+    const { configuration } = master
+    const settled = master.isSettled && configuration.outgoing === undefined && configuration.epoch === master.configurationCommitted.epoch
+    const view: ShardView = {
+      shard,
+      self: around.self,
+      settled,
+      voters: configuration.voters.map((peer) => peer.node),
+      learners: configuration.learners.map((peer) => peer.node),
+      // A newer copy on the same node speaks for it: its number is the higher one.
+      progress: (node) => peers.filter((peer) => peer.node === node).sort((a, b) => b.replica - a.replica)[0],
+      state: around.state,
+      candidates: around.candidates,
+      zone: around.zone,
+    }
+    const action = replacement.consider(now.monotonic, view)
+    if (action === undefined) return
+    if (action.kind === 'transfer') hosted.input(now, { kind: 'transfer', to: undefined })
+    else hosted.input(now, { kind: 'reconfigure', change: changeOf(action, configuration.voters, configuration.learners) })
+  }
+
+  #spread(now: Now, led: readonly Hosted[], around: Surroundings): void {
+    const shards: LedShard[] = led.map(({ shard, master }) => ({
+      shard,
+      ready: [around.self, ...master.peers(now).filter((peer) => !peer.learner && peer.caughtUp && around.state(peer.node) === 'alive').map((peer) => peer.node)],
+    }))
+    const handOver = leadToHandOver(around.self, shards, around.hints)
+    if (handOver === undefined) return
+    const hosted = led.find((candidate) => candidate.shard === handOver.shard)!
+    const to = hosted.master.configuration.voters.find((peer) => peer.node === handOver.to)
+    if (to !== undefined) hosted.input(now, { kind: 'transfer', to: to.replica })
+  }
+}
+
+/** Actions name nodes, changes name copies: a learner's number counts before that of an older copy on the same node. */
+function changeOf(action: Exclude<ReturnType<Replacement['consider']>, undefined | { kind: 'transfer' }>, voters: readonly Peer[], learners: readonly Peer[]): ConfigurationChange {
+  const copyOn = (node: NodeId): Peer => (learners.find((peer) => peer.node === node) ?? voters.find((peer) => peer.node === node))!
+  switch (action.kind) {
+    case 'addLearner':
+      return { kind: 'learner', node: action.node }
+    case 'dropLearner':
+      return { kind: 'forgetLearner', replica: learners.find((peer) => peer.node === action.node)!.replica }
+    case 'reconfigure':
+      return { kind: 'replace', voters: action.voters.map(copyOn) }
+  }
+}

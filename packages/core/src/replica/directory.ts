@@ -1,0 +1,126 @@
+//! What this node knows of the cluster, for those who ask where something is: clients, the caretaker, `status`.
+
+import type { Now } from '../actor.ts'
+import type { Directory } from '../front/front.ts'
+import type { MemberState, ShardHint } from '../message/gossip.ts'
+import { type ClientMessage, statusBody } from '../message/client.ts'
+import { Code } from '../message/command.ts'
+import { encode } from '../message/layout.ts'
+import type { Candidate } from '../node/placement.ts'
+import type { Address, Epoch, LogIndex, NodeId, PartitionId, ShardId, Term } from '../units.ts'
+import type { Surroundings } from './caretaker.ts'
+import type { Cluster } from './cluster.ts'
+import type { Hosted } from './hosted.ts'
+
+interface Placed {
+  readonly partition: PartitionId
+  readonly topic: string
+  readonly settings: Uint8Array
+}
+
+export class NodeDirectory implements Directory, Surroundings {
+  readonly #name: string
+  readonly #cluster: Cluster
+  readonly #hosted: ReadonlyMap<ShardId, Hosted>
+  /** Which partitions are on which shard, as of one index of the registry. */
+  #placed = new Map<ShardId, Placed[]>()
+  #placedAt = -1
+
+  constructor(name: string, cluster: Cluster, hosted: ReadonlyMap<ShardId, Hosted>) {
+    this.#name = name
+    this.#cluster = cluster
+    this.#hosted = hosted
+  }
+
+  // ---- for clients -----------------------------------------------------------------------------------------------
+
+  partitionsOf(topic: string): readonly { readonly partition: PartitionId; readonly shard: ShardId }[] | undefined {
+    const known = this.#cluster.registry.topic(topic)
+    return known?.shards.map((shard, at) => ({ partition: (known.firstPartition + at) as PartitionId, shard }))
+  }
+
+  leaderOf(shard: ShardId): NodeId | undefined {
+    const own = this.#hosted.get(shard)?.master
+    const hint = this.#cluster.hint(shard)
+    if (own?.leader !== undefined && (hint === undefined || own.term >= hint.term)) return own.leader.node
+    return hint?.leader
+  }
+
+  addressOf(node: NodeId): Address | undefined {
+    return this.#cluster.addressOf(node)
+  }
+
+  createTopic(now: Now, topic: string, partitions: number): void {
+    this.#cluster.createTopic(now, topic, partitions)
+  }
+
+  // ---- for leaders -----------------------------------------------------------------------------------------------
+
+  get self(): NodeId {
+    return this.#cluster.self
+  }
+
+  get candidates(): readonly Candidate[] {
+    return this.#cluster.candidates
+  }
+
+  get hints(): readonly ShardHint[] {
+    return this.#cluster.hints
+  }
+
+  state(node: NodeId): MemberState | undefined {
+    return this.#cluster.member(node)?.state
+  }
+
+  zone(node: NodeId): string {
+    return this.#cluster.registry.node(node)?.zone ?? ''
+  }
+
+  placedOn(shard: ShardId): readonly Placed[] {
+    const { registry } = this.#cluster
+    if (registry.applied !== this.#placedAt) {
+      this.#placedAt = registry.applied
+      this.#placed = new Map()
+      for (const { topic, shards, firstPartition, settings } of registry.topics) {
+        shards.forEach((on, at) => {
+          const placed = { partition: (firstPartition + at) as PartitionId, topic, settings }
+          const others = this.#placed.get(on)
+          if (others === undefined) this.#placed.set(on, [placed])
+          else others.push(placed)
+        })
+      }
+    }
+    return this.#placed.get(shard) ?? []
+  }
+
+  // ---- for operators ---------------------------------------------------------------------------------------------
+
+  status(now: Now): ClientMessage & { kind: 'queryAnswer' } {
+    const { registry } = this.#cluster
+    const members = this.#cluster.members
+    const admitted = registry.nodes
+    const strangers = members.filter((member) => registry.node(member.node) === undefined)
+    const nodes = [
+      ...admitted.map((record) => ({ id: record.node, address: this.addressOf(record.node) ?? record.address, state: this.state(record.node) ?? 'unknown', value: record.value, zone: record.zone, version: record.version, admitted: true })),
+      ...strangers.map((member) => ({ id: member.node, address: member.address, state: member.state, value: member.value, zone: member.zone, version: member.version, admitted: false })),
+    ]
+    const shards = [0 as ShardId, ...registry.shards.map((record) => record.shard)].map((shard) => this.#shardStatus(now, shard))
+    const topics = registry.topics.map(({ topic }) => ({ topic, partitions: this.partitionsOf(topic) ?? [] }))
+    const body = encode(statusBody, {
+      cluster: this.#name, clusterId: this.#cluster.state.clusterId ?? '', quorum: shards.every((shard) => shard.leader !== undefined) && admitted.length > 0,
+      self: this.self, nodes, shards, topics,
+    })
+    return { kind: 'queryAnswer', request: 0, code: Code.ok, body }
+  }
+
+  #shardStatus(now: Now, shard: ShardId): { shard: ShardId; leader: NodeId | undefined; masters: NodeId[]; term: Term; epoch: Epoch; commitIndex: LogIndex } {
+    const hint = this.#cluster.hint(shard)
+    const own = this.#hosted.get(shard)?.master
+    void now
+    if (own !== undefined && (hint === undefined || own.term >= hint.term)) {
+      return { shard, leader: own.leader?.node, masters: own.configuration.voters.map((voter) => voter.node), term: own.term, epoch: own.configuration.epoch, commitIndex: own.commitIndex }
+    }
+    const first = this.#cluster.registry.shard(shard)?.masters ?? []
+    return { shard, leader: hint?.leader, masters: [...(hint?.masters ?? first)], term: hint?.term ?? (0 as Term), epoch: hint?.epoch ?? (0 as Epoch), commitIndex: 0 as LogIndex }
+  }
+}
