@@ -110,7 +110,7 @@ export class Shard {
     switch (entry.kind) {
       case 'command': return this.#command(index, entry, effects)
       case 'acquire': return this.#acquire(index, entry, effects)
-      case 'tick': return this.#tick(effects)
+      case 'tick': return this.#tick(Math.min(entry.expireThrough, this.#leaseNow), effects)
       case 'partitionOpen': return this.#openPartition(entry.partition, entry.topic, entry.settings)
       case 'noop':
       case 'configuration': return
@@ -290,9 +290,9 @@ export class Shard {
     }
   }
 
-  #tick(effects: ShardEffects): void {
+  #tick(expireThrough: number, effects: ShardEffects): void {
     for (const { books, leases } of this.#partitions) {
-      const expired = leases.expire(this.#leaseNow)
+      const expired = leases.expire(expireThrough)
       for (const { number, lane } of expired) books.loseLease(number, lane, this.#wallNow)
       this.#tellLost(books.partition as PartitionId, LostReason.expired, expired, effects)
       books.tick(this.#wallNow)

@@ -85,7 +85,7 @@ export class TestLog {
   }
 
   tick(): Seen {
-    return this.append(logTable.encode({ kind: 'tick', ...this.times }))
+    return this.append(logTable.encode({ kind: 'tick', ...this.times, expireThrough: this.times.leaseNow }))
   }
 
   openPartition(partition: PartitionId = P, topic = `topic${this.#partitions++}`): Seen {

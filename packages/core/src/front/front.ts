@@ -21,7 +21,7 @@ export interface Directory {
   addressOf(node: NodeId): Address | undefined
   /** Asks the registry for the topic; it shows up in `partitionsOf` when it is there. */
   createTopic(now: Now, topic: string, partitions: number): void
-  status(now: Now): ClientMessage & { kind: 'queryAnswer' }
+  status(): ClientMessage & { kind: 'queryAnswer' }
 }
 
 /** The services of the shards that this node hosts. */
@@ -88,7 +88,7 @@ export class Front {
         this.#locate(now, connection, message, outbox)
         return
       case 'status': {
-        const status = this.#directory.status(now)
+        const status = this.#directory.status()
         outbox.client(connection, connectionTable.encode({ ...status, request: message.request }))
         return
       }

@@ -17,8 +17,11 @@ export const command = row(0x40, 'command', { ...stamps, shard, session, sequenc
 export const noop = row(0x41, 'noop', stamps)
 /** Leases at most `count` jobs to a session that may hold `grant` on the partition; no names means all names. */
 export const acquire = row(0x42, 'acquire', { ...stamps, partition, session, count: u32, grant: u32, leaseMs: u32, names })
-/** Time passes: leases whose deadline `leaseNow` has reached expire, what `wallNow` has made due becomes waiting. */
-export const tick = row(0x43, 'tick', stamps)
+/**
+ * Time passes: leases expire whose deadline `expireThrough` has reached, what `wallNow` has made due becomes waiting. `expireThrough` lies
+ * behind `leaseNow` by the turn of the loop in which every socket was read once more: an extension may have been there.
+ */
+export const tick = row(0x43, 'tick', { ...stamps, expireThrough: leaseTime })
 /** A shard's masters. While `outgoing` is there the configuration is joint: both sets must agree. `nextReplica` was never used by any copy of this shard. */
 export const configuration = row(0x44, 'configuration', { ...stamps, epoch, nextReplica: replica, voters: members, outgoing: optional(members), learners: members })
 /** The first entry that speaks of a partition, once the registry has placed it here. */

@@ -1,16 +1,16 @@
 //! The registry's state as bytes: what a snapshot of shard 0 is, and what a node that follows is given first.
 //! How to change it: raise FORMAT, keep reading the old one.
 
-import { cluster, index, name, node, address, shard } from '../message/fields.ts'
+import { cluster, index, name, node, address, partition, shard } from '../message/fields.ts'
 import { bytes, encode, type Field, list, MalformedMessage, optional, Reader, record, u32, u53, u8, type ValueOf } from '../message/layout.ts'
 import { MASTERS_MAX, type NodeRecord, nodeRecord, PARTITIONS_MAX, SETTINGS_BYTES_MAX } from '../message/registry.ts'
-import type { Address, ClusterId, LogIndex, NodeId, ShardId } from '../units.ts'
+import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
 
 const FORMAT = 1
 
 const founder = record({ node, address })
-/** `shards` are in the order of the partitions; `settings` belong to whoever reads topics, not to the registry. */
-const topicRecord = record({ topic: name, shards: list(shard, PARTITIONS_MAX), settings: bytes(SETTINGS_BYTES_MAX) })
+/** Its partitions are numbered from `firstPartition` on, like no other topic's; `shards` are in their order; `settings` belong to whoever reads topics, not to the registry. */
+const topicRecord = record({ topic: name, firstPartition: partition, shards: list(shard, PARTITIONS_MAX), settings: bytes(SETTINGS_BYTES_MAX) })
 export type TopicRecord = ValueOf<typeof topicRecord>
 /** `masters` are the first ones, none while the shard is unborn; `bornAt` is the index of the entry that bore it. */
 const shardRecord = record({ shard, masters: list(node, MASTERS_MAX), bornAt: index, topics: u32 })
@@ -25,9 +25,10 @@ export interface RegistryState {
   readonly topics: Map<string, TopicRecord>
   readonly shards: Map<ShardId, ShardRecord>
   readonly nextShard: ShardId
+  readonly nextPartition: PartitionId
 }
 
-const head = record({ format: u8, applied: index, clusterId: optional(cluster), generation: u32, founders: list(founder, MASTERS_MAX), nextShard: shard, nodes: u53, topics: u53, shards: u53 })
+const head = record({ format: u8, applied: index, clusterId: optional(cluster), generation: u32, founders: list(founder, MASTERS_MAX), nextShard: shard, nextPartition: partition, nodes: u53, topics: u53, shards: u53 })
 
 export function imageOf(state: RegistryState): Uint8Array {
   const parts = [
@@ -49,13 +50,13 @@ export function imageOf(state: RegistryState): Uint8Array {
 export function readImage(image: Uint8Array): RegistryState {
   const reader = new Reader(image)
   if (image[0] !== FORMAT) throw new MalformedMessage(`a registry of format ${image[0]}, this version reads ${FORMAT}`)
-  const { applied, clusterId, generation, founders, nextShard, ...counts } = head.read(reader)
+  const { applied, clusterId, generation, founders, nextShard, nextPartition, ...counts } = head.read(reader)
   const nodes = readMap(reader, counts.nodes, nodeRecord, (value) => value.node)
   const topics = readMap(reader, counts.topics, topicRecord, (value) => value.topic)
   for (const [topic, value] of topics) topics.set(topic, { ...value, settings: value.settings.slice() })
   const shards = readMap(reader, counts.shards, shardRecord, (value) => value.shard)
   if (reader.left > 0) throw new MalformedMessage(`${reader.left} bytes too many behind a registry`)
-  return { applied, clusterId, generation, founders, nextShard, nodes, topics, shards }
+  return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, topics, shards }
 }
 
 function readMap<Key, T>(reader: Reader, count: number, field: Field<T>, keyOf: (value: T) => Key): Map<Key, T> {

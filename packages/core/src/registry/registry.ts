@@ -12,7 +12,7 @@ import { Hash } from '../hash.ts'
 import { encode } from '../message/layout.ts'
 import { Code } from '../message/command.ts'
 import { admitted, type Birth, isRegistryTag, type NodeRecord, PARTITIONS_MAX, RegistryCode, type RegistryEntry, registryLogTable, topicAnswer } from '../message/registry.ts'
-import type { Address, ClusterId, LogIndex, NodeId, ShardId } from '../units.ts'
+import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
 import { imageOf, readImage, type RegistryState, type ShardRecord, type TopicRecord } from './image.ts'
 
 export type { ShardRecord, TopicRecord } from './image.ts'
@@ -38,7 +38,7 @@ export interface RegistryEffects {
 const NOTHING = new Uint8Array(0)
 
 export class Registry {
-  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), topics: new Map(), shards: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId }
+  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), topics: new Map(), shards: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId, nextPartition: 1 as PartitionId }
 
   // ---- what others read --------------------------------------------------------------------------------------------
 
@@ -152,7 +152,9 @@ export class Registry {
     if (entry.topic === '' || entry.partitions < 1 || entry.partitions > PARTITIONS_MAX) return effects.answer(origin, request, RegistryCode.malformed, NOTHING)
     if (this.#state.topics.size >= TOPICS_MAX) return effects.answer(origin, request, RegistryCode.full, NOTHING)
     const shards = this.#place(entry.partitions)
-    const topic = { topic: entry.topic, shards, settings: entry.settings.slice() }
+    const { nextPartition } = this.#state
+    const topic = { topic: entry.topic, firstPartition: nextPartition, shards, settings: entry.settings.slice() }
+    this.#state = { ...this.#state, nextPartition: (nextPartition + shards.length) as PartitionId }
     this.#state.topics.set(entry.topic, topic)
     for (const shard of shards) {
       const record = this.#state.shards.get(shard)

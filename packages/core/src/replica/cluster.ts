@@ -297,7 +297,7 @@ export class Cluster {
 
   readonly #identityOutbox: IdentityOutbox = {
     device: (request) => this.#out.device(request),
-    loaded: (state) => this.#later((now) => this.#loaded(now, state)),
+    loaded: (state) => this.#later(() => this.#loaded(state)),
     saved: (user, ticket) => this.#later((now) => this.#saved(now, user, ticket)),
     refused: (reason) => this.#out.halt(reason),
     failed: (reason) => this.#out.halt(reason),
@@ -371,7 +371,7 @@ export class Cluster {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
-  #loaded(now: Now, state: IdentityState): void {
+  #loaded(state: IdentityState): void {
     const { address, zone, version, eligible, range, seeds, random, tuning } = this.#options
     const node = state.nodeId
     const alone = range.length === 0 && seeds.length === 0 && !this.#options.join

@@ -95,7 +95,7 @@ export class NodeDirectory implements Directory, Surroundings {
 
   // ---- for operators ---------------------------------------------------------------------------------------------
 
-  status(now: Now): ClientMessage & { kind: 'queryAnswer' } {
+  status(): ClientMessage & { kind: 'queryAnswer' } {
     const { registry } = this.#cluster
     const members = this.#cluster.members
     const admitted = registry.nodes
@@ -104,7 +104,7 @@ export class NodeDirectory implements Directory, Surroundings {
       ...admitted.map((record) => ({ id: record.node, address: this.addressOf(record.node) ?? record.address, state: this.state(record.node) ?? 'unknown', value: record.value, zone: record.zone, version: record.version, admitted: true })),
       ...strangers.map((member) => ({ id: member.node, address: member.address, state: member.state, value: member.value, zone: member.zone, version: member.version, admitted: false })),
     ]
-    const shards = [0 as ShardId, ...registry.shards.map((record) => record.shard)].map((shard) => this.#shardStatus(now, shard))
+    const shards = [0 as ShardId, ...registry.shards.map((record) => record.shard)].map((shard) => this.#shardStatus(shard))
     const topics = registry.topics.map(({ topic }) => ({ topic, partitions: this.partitionsOf(topic) ?? [] }))
     const body = encode(statusBody, {
       cluster: this.#name, clusterId: this.#cluster.state.clusterId ?? '', quorum: shards.every((shard) => shard.leader !== undefined) && admitted.length > 0,
@@ -113,10 +113,9 @@ export class NodeDirectory implements Directory, Surroundings {
     return { kind: 'queryAnswer', request: 0, code: Code.ok, body }
   }
 
-  #shardStatus(now: Now, shard: ShardId): { shard: ShardId; leader: NodeId | undefined; masters: NodeId[]; term: Term; epoch: Epoch; commitIndex: LogIndex } {
+  #shardStatus(shard: ShardId): { shard: ShardId; leader: NodeId | undefined; masters: NodeId[]; term: Term; epoch: Epoch; commitIndex: LogIndex } {
     const hint = this.#cluster.hint(shard)
     const own = this.#hosted.get(shard)?.master
-    void now
     if (own !== undefined && (hint === undefined || own.term >= hint.term)) {
       return { shard, leader: own.leader?.node, masters: own.configuration.voters.map((voter) => voter.node), term: own.term, epoch: own.configuration.epoch, commitIndex: own.commitIndex }
     }

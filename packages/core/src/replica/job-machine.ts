@@ -13,7 +13,7 @@ import { Code, logTable } from '../message/command.ts'
 import type { ShardMessage, ShardService } from '../front/front.ts'
 import { refusal } from '../front/front.ts'
 import { Shard, type ShardEffects } from '../shard.ts'
-import type { LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
+import type { LeaseTime, LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
 import type { Hosted } from './hosted.ts'
 import type { Machine } from './machine.ts'
 import { answerQuery } from './queries.ts'
@@ -43,7 +43,8 @@ export class JobMachine implements Machine, ShardService {
   #leads = false
   /** The first entry of the term that this node leads. */
   #firstOwn = 0
-  #expiryArmed = false
+  /** Leases up to this deadline are over, once every socket has been read again. */
+  #expireThrough = -Infinity
   #tickAt = 0
   #tickUnderWay = false
   #freed: LogIndex[] = []
@@ -102,13 +103,15 @@ export class JobMachine implements Machine, ShardService {
     if (this.#leads) this.#service.lostLead()
     this.#leads = leads
     this.#firstOwn = leads ? this.#host.master.lastIndex : 0
-    this.#expiryArmed = false
+    this.#expireThrough = -Infinity
     this.#tickUnderWay = false
     this.#opening.clear()
   }
 
   wake(now: Now): void {
-    if (this.serves && this.#books.leaseDeadlineNext <= this.#host.master.leaseNow(now)) this.#expiryArmed = true
+    if (!this.serves) return
+    const leaseNow = this.#host.master.leaseNow(now)
+    if (this.#books.leaseDeadlineNext <= leaseNow) this.#expireThrough = leaseNow
   }
 
   turn(now: Now): void {
@@ -203,11 +206,12 @@ export class JobMachine implements Machine, ShardService {
   #tick(now: Now): void {
     if (this.#tickUnderWay || this.#host.master.proposable !== 'yes') return
     const due = this.#books.dueNext <= this.#host.master.wallNow(now)
-    if (!this.#expiryArmed && !due && now.monotonic < this.#tickAt) return
-    this.#expiryArmed = false
+    if (this.#expireThrough === -Infinity && !due && now.monotonic < this.#tickAt) return
+    const expireThrough = Math.max(0, this.#expireThrough) as LeaseTime
+    this.#expireThrough = -Infinity
     this.#tickAt = now.monotonic + HOUSEKEEPING_MS
     this.#tickUnderWay = true
-    this.#host.propose(now, logTable.encode({ kind: 'tick', leaseNow: 0 as never, wallNow: 0 as WallTime }))
+    this.#host.propose(now, logTable.encode({ kind: 'tick', leaseNow: 0 as never, wallNow: 0 as WallTime, expireThrough }))
   }
 
   #openPlaced(now: Now): void {
