@@ -30,9 +30,10 @@ export interface ReplacementSettings {
 
 export const replacementSettings: ReplacementSettings = { replaceAfterMs: 30_000, growAloneAfterMs: 5000, balanceAfterMs: 60_000, balanceEveryMs: 30_000, retryMs: 2000 }
 
-/** How the leader sees the copy on a node. */
-export interface PeerProgress {
-  /** Since it last answered. */
+/** A copy of the shard as the leader sees it; a node can hold two while a doubted one is replaced by a new one. */
+export interface Copy {
+  readonly node: NodeId
+  /** Since it last answered; 0 of the leader's own. */
   readonly activeAgoMs: number
   /** It has log and payloads up to where the leader was a moment ago. */
   readonly caughtUp: boolean
@@ -45,9 +46,8 @@ export interface ShardView {
   readonly self: NodeId
   /** False while a change is under way, or before this leader's own term has committed something. */
   readonly settled: boolean
-  readonly voters: readonly NodeId[]
-  readonly learners: readonly NodeId[]
-  progress(node: NodeId): PeerProgress | undefined
+  readonly voters: readonly Copy[]
+  readonly learners: readonly Copy[]
   /** Undefined for a node that membership has forgotten. */
   state(node: NodeId): MemberState | undefined
   /** Admitted, eligible and alive. */
@@ -88,30 +88,30 @@ export class Replacement {
   // ---- repair ------------------------------------------------------------------------------------------------------
 
   #repair(view: ShardView): ReplacementAction | undefined {
-    const lost = view.voters.filter((node) => node !== view.self && this.#isLost(view, node))
-    const first = lost[0]
-    if (first === undefined) return undefined
-    const again = lost.find((node) => view.progress(node)?.suspect && view.candidates.some((candidate) => candidate.node === node))
-    const learners = view.learners.filter((node) => !this.#isGone(view, node))
-    const ready = learners.find((node) => (again === undefined || node === again || !view.voters.includes(node)) && view.progress(node)?.caughtUp)
-    if (ready !== undefined) {
-      const leaving = lost.includes(ready) ? ready : first
-      return { kind: 'reconfigure', voters: view.voters.map((node) => (node === leaving ? ready : node)) }
+    const lost = view.voters.filter((voter) => voter.node !== view.self && this.#isLost(view, voter))
+    if (lost.length === 0) return undefined
+    // A doubted copy comes back on its own node, if that is alive; else, and for a dead master, somebody else steps in.
+    const again = lost.find((voter) => voter.suspect && view.candidates.some((candidate) => candidate.node === voter.node))
+    const fits = (node: NodeId): boolean => node === again?.node || !holds(view.voters, node)
+    const waiting = view.learners.filter((learner) => fits(learner.node) && !this.#isGone(view, learner.node))
+    const ready = waiting.find((learner) => learner.caughtUp)
+    if (ready) {
+      const leaving = lost.find((voter) => voter.node === ready.node) ?? lost[0]
+      return { kind: 'reconfigure', voters: view.voters.map((voter) => (voter === leaving ? ready.node : voter.node)) }
     }
-    const gone = view.learners.find((node) => this.#isGone(view, node))
-    if (gone !== undefined) return { kind: 'dropLearner', node: gone }
-    if (learners.length > 0) return undefined
-    const next = again ?? nextMaster(view.shard, this.#asCandidates(view, view.voters.filter((node) => !lost.includes(node))), view.candidates.filter((candidate) => !view.voters.includes(candidate.node)))
+    const useless = view.learners.find((learner) => !waiting.includes(learner))
+    if (useless) return { kind: 'dropLearner', node: useless.node }
+    if (waiting.length > 0) return undefined
+    const staying = view.voters.filter((voter) => !lost.includes(voter)).map((voter) => voter.node)
+    const next = again?.node ?? nextMaster(view.shard, this.#asCandidates(view, staying), outside(view))
     return next === undefined ? undefined : { kind: 'addLearner', node: next }
   }
 
   /** A voter that has to be replaced. */
-  #isLost(view: ShardView, node: NodeId): boolean {
-    const progress = view.progress(node)
-    if (progress?.suspect) return true
-    const state = view.state(node)
-    if (state === 'left') return true
-    return state !== 'alive' && (progress === undefined || progress.activeAgoMs >= this.#settings.replaceAfterMs)
+  #isLost(view: ShardView, voter: Copy): boolean {
+    if (voter.suspect) return true
+    const state = view.state(voter.node)
+    return state === 'left' || (state !== 'alive' && voter.activeAgoMs >= this.#settings.replaceAfterMs)
   }
 
   /** A learner that is not worth waiting for. */
@@ -124,21 +124,21 @@ export class Replacement {
 
   #grow(now: Instant, view: ShardView): ReplacementAction | undefined {
     const missing = MASTERS_MAX - view.voters.length
-    const outside = view.candidates.filter((candidate) => !view.voters.includes(candidate.node))
-    if (missing <= 0 || outside.length === 0) {
+    const others = outside(view)
+    if (missing <= 0 || others.length === 0) {
       this.#growableSince = undefined
       return undefined
     }
     this.#growableSince ??= now
     // Two masters survive no more than one does, so where a third may be on its way one step takes both in.
-    if (outside.length < missing && now < this.#growableSince + this.#settings.growAloneAfterMs) return undefined
-    const learners = view.learners.filter((node) => outside.some((candidate) => candidate.node === node))
-    if (learners.length < Math.min(missing, outside.length)) {
-      const next = nextMaster(view.shard, this.#asCandidates(view, [...view.voters, ...learners]), outside)
+    if (others.length < missing && now < this.#growableSince + this.#settings.growAloneAfterMs) return undefined
+    const learners = view.learners.filter((learner) => others.some((candidate) => candidate.node === learner.node))
+    if (learners.length < Math.min(missing, others.length)) {
+      const next = nextMaster(view.shard, this.#asCandidates(view, [...view.voters, ...learners].map((copy) => copy.node)), others)
       return next === undefined ? undefined : { kind: 'addLearner', node: next }
     }
     const chosen = learners.slice(0, missing)
-    return chosen.every((node) => view.progress(node)?.caughtUp) ? { kind: 'reconfigure', voters: [...view.voters, ...chosen] } : undefined
+    return chosen.every((learner) => learner.caughtUp) ? { kind: 'reconfigure', voters: [...view.voters, ...chosen].map((copy) => copy.node) } : undefined
   }
 
   // ---- balance -----------------------------------------------------------------------------------------------------
@@ -151,21 +151,22 @@ export class Replacement {
     }
     if (this.#balanceSince?.wanted !== swap.comes) this.#balanceSince = { wanted: swap.comes, at: now }
     if (now < this.#balanceSince.at + this.#settings.balanceAfterMs) return undefined
-    if (!view.learners.includes(swap.comes)) return view.learners.length === 0 ? { kind: 'addLearner', node: swap.comes } : undefined
-    if (!view.progress(swap.comes)?.caughtUp) return undefined
+    const learner = view.learners.find((copy) => copy.node === swap.comes)
+    if (learner === undefined) return view.learners.length === 0 ? { kind: 'addLearner', node: swap.comes } : undefined
+    if (!learner.caughtUp) return undefined
     if (swap.goes === view.self) return { kind: 'transfer' }
     this.#balancedAt = now
-    return { kind: 'reconfigure', voters: view.voters.map((node) => (node === swap.goes ? swap.comes : node)) }
+    return { kind: 'reconfigure', voters: view.voters.map(({ node }) => (node === swap.goes ? swap.comes : node)) }
   }
 
   /** Who should come in, and for whom; only where every master is alive, so that repairs go first. */
   #swap(view: ShardView): { readonly comes: NodeId; readonly goes: NodeId } | undefined {
-    if (view.voters.some((node) => view.state(node) !== 'alive')) return undefined
+    if (!this.#allAlive(view)) return undefined
     const desired = desiredMasters(view.shard, view.candidates, view.voters.length)
-    const comes = desired.find((node) => !view.voters.includes(node))
-    const leaving = view.voters.filter((node) => !desired.includes(node))
+    const comes = desired.find((node) => !holds(view.voters, node))
+    const leaving = view.voters.filter((voter) => !desired.includes(voter.node))
     // The leader goes last: the others can be swapped without a change of leader.
-    const goes = leaving.find((node) => node !== view.self) ?? leaving[0]
+    const goes = (leaving.find((voter) => voter.node !== view.self) ?? leaving[0])?.node
     return comes === undefined || goes === undefined ? undefined : { comes, goes }
   }
 
@@ -173,14 +174,14 @@ export class Replacement {
 
   #tidy(view: ShardView): ReplacementAction | undefined {
     const wanted = this.#swap(view)?.comes
-    const growing = view.voters.length < MASTERS_MAX
-    const idle = view.learners.find((node) => this.#isGone(view, node) || (!growing && node !== wanted && view.state(node) === 'alive' && !this.#someSuspect(view)))
-    return idle === undefined ? undefined : { kind: 'dropLearner', node: idle }
+    // While a master is in doubt but not given up, a learner that was begun for it is kept.
+    const needless = view.voters.length >= MASTERS_MAX && this.#allAlive(view)
+    const idle = view.learners.find(({ node }) => this.#isGone(view, node) || (needless && node !== wanted))
+    return idle && { kind: 'dropLearner', node: idle.node }
   }
 
-  /** A master is in doubt but not given up: a learner that was begun for it is kept. */
-  #someSuspect(view: ShardView): boolean {
-    return view.voters.some((node) => node !== view.self && view.state(node) !== 'alive')
+  #allAlive(view: ShardView): boolean {
+    return view.voters.every((voter) => view.state(voter.node) === 'alive')
   }
 
   #asCandidates(view: ShardView, nodes: readonly NodeId[]): readonly Candidate[] {
@@ -199,4 +200,13 @@ export class Replacement {
   digest(): string {
     return new Hash().text(JSON.stringify([this.#last, this.#growableSince, this.#balanceSince, this.#balancedAt])).digest()
   }
+}
+
+function holds(copies: readonly Copy[], node: NodeId): boolean {
+  return copies.some((copy) => copy.node === node)
+}
+
+/** Candidates that are no masters. */
+function outside(view: ShardView): readonly Candidate[] {
+  return view.candidates.filter((candidate) => !holds(view.voters, candidate.node))
 }

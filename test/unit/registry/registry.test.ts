@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Code, logTable, stampEntry } from '@horus/core/message/command'
+import { decode, MalformedMessage } from '@horus/core/message/layout'
+import { admitted, type NodeRecord, RegistryCode, type RegistryEntry, registryLogTable, topicAnswer } from '@horus/core/message/registry'
+import { Random } from '@horus/core/random'
+import { Registry, type RegistryEffects, type ShardRecord } from '@horus/core/registry/registry'
+import type { Address, ClusterId, LeaseTime, LogIndex, NodeId, ShardId, WallTime } from '@horus/core/units'
+
+const CLUSTER = 'c'.repeat(32) as ClusterId
+const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
+const stamps = { leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime }
+const record = (i: number, changes: Partial<NodeRecord> = {}): NodeRecord => ({ node: idOf(i), address: `10.0.0.${i}:1` as Address, value: i, zone: '', version: '1', eligible: true, ...changes })
+
+interface Answer { readonly origin: NodeId; readonly request: number; readonly code: number; readonly body: Uint8Array }
+
+/** A registry with its log: what it answered and what it bore. */
+class Log implements RegistryEffects {
+  registry = new Registry()
+  readonly entries: Uint8Array[] = []
+  readonly answers: Answer[] = []
+  readonly births: ShardRecord[] = []
+  readonly told: string[] = []
+  #request = 0
+
+  append(entry: RegistryEntry): Answer {
+    this.appendBytes(registryLogTable.encode(entry))
+    return this.answers.at(-1)!
+  }
+
+  appendBytes(bytes: Uint8Array): void {
+    stampEntry(bytes, 5 as LeaseTime, 7 as WallTime)
+    this.entries.push(bytes)
+    this.registry.apply(this.entries.length as LogIndex, bytes, this)
+  }
+
+  found(): this {
+    this.append({ kind: 'founded', ...stamps, clusterId: CLUSTER, generation: 1, masters: [{ node: idOf(0), address: '10.0.0.0:1' as Address }] })
+    return this
+  }
+
+  get asked(): { leaseNow: LeaseTime; wallNow: WallTime; origin: NodeId; request: number } {
+    return { ...stamps, origin: idOf(9), request: ++this.#request }
+  }
+
+  admit(node: NodeRecord): Answer {
+    return this.append({ kind: 'admit', ...this.asked, record: node })
+  }
+
+  create(topic: string, partitions: number, births: readonly { shard: number; masters: readonly NodeId[] }[] = []): readonly number[] {
+    const { code, body } = this.append({ kind: 'createTopic', ...this.asked, topic, partitions, settings: new Uint8Array([1]), births: births.map((birth) => ({ shard: birth.shard as ShardId, masters: birth.masters })) })
+    assert.equal(code, Code.ok)
+    return decode(topicAnswer, body).shards
+  }
+
+  answer(origin: NodeId, request: number, code: number, body: Uint8Array): void {
+    this.answers.push({ origin, request, code, body })
+  }
+
+  admitted(node: NodeRecord): void {
+    this.told.push(`admitted ${node.value}`)
+  }
+
+  forgotten(node: NodeId): void {
+    this.told.push(`forgotten ${node.slice(-1)}`)
+  }
+
+  born(shard: ShardRecord): void {
+    this.births.push(shard)
+  }
+
+  topic(topic: { topic: string }): void {
+    this.told.push(`topic ${topic.topic}`)
+  }
+}
+
+test('nobody is admitted before the registry knows its cluster; then the answer names it', () => {
+  const log = new Log()
+  assert.equal(log.admit(record(1)).code, RegistryCode.notFounded)
+  const answer = log.found().admit(record(1))
+  assert.equal(answer.origin, idOf(9))
+  assert.deepEqual(decode(admitted, answer.body), { clusterId: CLUSTER, generation: 1 })
+})
+
+test('the first founding counts', () => {
+  const log = new Log().found()
+  log.append({ kind: 'founded', ...stamps, clusterId: 'd'.repeat(32) as ClusterId, generation: 4, masters: [] })
+  assert.equal(log.registry.clusterId, CLUSTER)
+  assert.equal(log.registry.generation, 1)
+})
+
+test('a newcomer with another node’s value is told of the tie; a known node is updated', () => {
+  const log = new Log().found()
+  log.admit(record(1, { value: 50 }))
+  assert.equal(log.admit(record(2, { value: 50 })).code, RegistryCode.tie)
+  assert.equal(log.registry.nodes.length, 1)
+  assert.equal(log.admit(record(1, { value: 50, address: '10.9.9.9:1' as Address })).code, Code.ok)
+  assert.equal(log.registry.node(idOf(1))?.address, '10.9.9.9:1')
+  assert.equal(log.admit(record(2, { value: 51 })).code, Code.ok)
+})
+
+test('a forgotten node is gone, and its value is free', () => {
+  const log = new Log().found()
+  log.admit(record(1))
+  log.append({ kind: 'forget', ...log.asked, node: idOf(1) })
+  assert.equal(log.registry.node(idOf(1)), undefined)
+  assert.equal(log.admit(record(2, { value: 1 })).code, Code.ok)
+  assert.deepEqual(log.told, ['admitted 1', 'forgotten 2', 'admitted 1'])
+})
+
+test('topics of one partition share shards 1 to 8, the emptiest first, the lowest of equals', () => {
+  const log = new Log().found()
+  const shards = Array.from({ length: 17 }, (_, i) => log.create(`t${i}`, 1)[0])
+  assert.deepEqual(shards, [1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 3, 4, 5, 6, 7, 8, 1])
+})
+
+test('each partition of a larger topic gets a shard of its own that nobody else gets', () => {
+  const log = new Log().found()
+  assert.deepEqual(log.create('a', 3), [9, 10, 11])
+  assert.deepEqual(log.create('b', 1), [1])
+  assert.deepEqual(log.create('c', 2), [12, 13])
+})
+
+test('creating a topic again changes nothing and gives the same shards; with other partitions it is refused', () => {
+  const log = new Log().found()
+  const shards = log.create('a', 3)
+  assert.deepEqual(log.create('a', 3), shards)
+  const other = log.append({ kind: 'createTopic', ...log.asked, topic: 'a', partitions: 4, settings: new Uint8Array(0), births: [] })
+  assert.equal(other.code, RegistryCode.differs)
+  assert.deepEqual(decode(topicAnswer, other.body).shards, shards)
+  assert.equal(log.append({ kind: 'createTopic', ...log.asked, topic: 'z', partitions: 0, settings: new Uint8Array(0), births: [] }).code, RegistryCode.malformed)
+})
+
+test('a shard is born once, by its topic’s entry or later, and a birth says at which index', () => {
+  const log = new Log().found()
+  const masters = [idOf(0), idOf(1), idOf(2)]
+  assert.deepEqual(log.registry.birthsFor(2), [9, 10])
+  log.create('a', 2, [{ shard: 9, masters }])
+  assert.deepEqual(log.births.map((shard) => [shard.shard, shard.masters, shard.bornAt]), [[9, masters, 2]])
+  assert.deepEqual(log.registry.unborn, [10])
+  log.append({ kind: 'shardBorn', ...stamps, birth: { shard: 10 as ShardId, masters } })
+  log.append({ kind: 'shardBorn', ...stamps, birth: { shard: 10 as ShardId, masters: [idOf(7)] } })
+  log.append({ kind: 'shardBorn', ...stamps, birth: { shard: 44 as ShardId, masters } })
+  assert.deepEqual(log.births.map((shard) => shard.shard), [9, 10])
+  assert.deepEqual(log.registry.shard(10 as ShardId)?.masters, masters)
+  assert.deepEqual(log.registry.unborn, [])
+})
+
+test('a birth that was foreseen for another shard than the one that comes is ignored', () => {
+  const log = new Log().found()
+  log.create('a', 1, [{ shard: 2, masters: [idOf(0)] }])
+  assert.deepEqual(log.births, [])
+  assert.deepEqual(log.registry.unborn, [1])
+})
+
+test('settings of a topic can change, its shards cannot', () => {
+  const log = new Log().found()
+  const shards = log.create('a', 2)
+  assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'a', settings: new Uint8Array([7, 8]) }).code, Code.ok)
+  assert.deepEqual(log.registry.topic('a'), { topic: 'a', shards, settings: new Uint8Array([7, 8]) })
+  assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'b', settings: new Uint8Array(0) }).code, Code.notFound)
+})
+
+test('entries of the masters themselves only move the index', () => {
+  const log = new Log().found()
+  const before = log.registry.nodes
+  log.appendBytes(logTable.encode({ kind: 'noop', ...stamps }))
+  assert.equal(log.registry.applied, 2)
+  assert.deepEqual(log.registry.nodes, before)
+})
+
+test('a restored snapshot goes on exactly as the original does', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const random = new Random(seed)
+    const log = new Log().found()
+    const act = (): void => {
+      const i = random.below(12)
+      const kind = random.below(5)
+      if (kind === 0) log.admit(record(i, { value: random.below(15) }))
+      else if (kind === 1) log.append({ kind: 'forget', ...log.asked, node: idOf(i) })
+      else if (kind === 2) log.append({ kind: 'createTopic', ...log.asked, topic: `t${random.below(30)}`, partitions: random.pick([1, 1, 2, 5]), settings: new Uint8Array([i]), births: random.chance(0.5) ? [{ shard: random.between(1, 20) as ShardId, masters: [idOf(i)] }] : [] })
+      else if (kind === 3) log.append({ kind: 'configureTopic', ...log.asked, topic: `t${random.below(30)}`, settings: new Uint8Array([i, i]) })
+      else log.append({ kind: 'shardBorn', ...stamps, birth: { shard: random.between(1, 30) as ShardId, masters: [idOf(i), idOf(i + 1)] } })
+    }
+    for (let k = 0; k < 60; k++) act()
+    const copy = Registry.restore(log.registry.snapshot())
+    const twin = log.registry.clone()
+    const from = log.entries.length
+    const answered = log.answers.length
+    for (let k = 0; k < 60; k++) act()
+    const again = new Log()
+    again.registry = copy
+    for (let at = from; at < log.entries.length; at++) copy.apply((at + 1) as LogIndex, log.entries[at]!, again)
+    assert.equal(copy.digest(), log.registry.digest())
+    assert.deepEqual(again.answers, log.answers.slice(answered))
+    assert.notEqual(twin.digest(), log.registry.digest())
+    assert.deepEqual(copy.snapshot(), log.registry.snapshot())
+  }
+})
+
+test('an image that is cut or of a newer format is refused, never half read', () => {
+  const log = new Log().found()
+  log.admit(record(1))
+  log.create('a', 3, [{ shard: 9, masters: [idOf(1)] }])
+  const image = log.registry.snapshot()
+  for (let length = 0; length < image.length; length++) assert.throws(() => Registry.restore(image.subarray(0, length)), MalformedMessage)
+  const newer = image.slice()
+  newer[0] = 2
+  assert.throws(() => Registry.restore(newer), /format 2/)
+})
