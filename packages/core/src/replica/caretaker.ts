@@ -70,9 +70,9 @@ export class Caretaker {
       learners: configuration.learners.map((peer) => peer.node),
       // A newer copy on the same node speaks for it: its number is the higher one.
       progress: (node) => peers.filter((peer) => peer.node === node).sort((a, b) => b.replica - a.replica)[0],
-      state: around.state,
+      state: (node) => around.state(node),
       candidates: around.candidates,
-      zone: around.zone,
+      zone: (node) => around.zone(node),
     }
     const action = replacement.consider(now.monotonic, view)
     if (action === undefined) return
