@@ -6,7 +6,7 @@
 //!       └── a leader is heard, or a higher term ───────────────────┘        a leader's hand-over skips the pre-vote
 
 import type { Now } from '../actor.ts'
-import type { PreVote, PreVoteAnswer, Removed, Vote, VoteAnswer } from '../message/consensus.ts'
+import type { Append, PreVote, PreVoteAnswer, Removed, Vote, VoteAnswer } from '../message/consensus.ts'
 import type { Instant, Term } from '../units.ts'
 import type { MasterOutbox, Peer } from './boundary.ts'
 import { isMember, isVoter, othersOf } from './configuration.ts'
@@ -41,12 +41,23 @@ export function onPreVote(m: MasterState, now: Now, out: MasterOutbox, from: Pee
   send(m, out, from, { kind: 'preVoteAnswer', asked: (message.term + 1) as Term, granted, leader, wall: now.wall })
 }
 
+/** Somebody asks for a copy that was here before this one: it cannot vote any more, but whoever asks may be as outdated. */
+export function onOutdatedPreVote(m: MasterState, now: Now, out: MasterOutbox, from: Peer, message: PreVote): void {
+  if (tellsRemoved(m, out, from) || !keepsToLeader(m, now)) return
+  send(m, out, from, { kind: 'preVoteAnswer', asked: (message.term + 1) as Term, granted: false, leader: m.leader, wall: now.wall })
+}
+
+/** A leader speaks to a later copy on this node: then this one may have been removed, and the leader is the one to ask. */
+export function onSuccessorsAppend(m: MasterState, out: MasterOutbox, from: Peer, message: Append): void {
+  if (message.to > m.self.replica && message.term >= m.term && m.lead === undefined && m.leader === undefined && !m.suspect) askOne(m, out, from)
+}
+
 export function onPreVoteAnswer(m: MasterState, now: Now, out: MasterOutbox, from: Peer, message: PreVoteAnswer): void {
+  const { leader } = message
+  // Whoever asks for long may have been removed while it was away, and may not know the one who can tell it so.
+  if (leader && m.lead === undefined && m.leader === undefined && leader.replica !== message.from && !isVoter(m.configuration, leader)) askOne(m, out, leader)
   if (!isKnown(m, from)) return
   if (message.term > m.term) return follow(m, now, out, message.term, undefined)
-  // Whoever asks for long may have been removed while it was away, and may not know the one who can tell it so.
-  const { leader } = message
-  if (leader && m.lead === undefined && m.leader === undefined && leader.replica !== message.from && !isVoter(m.configuration, leader)) askOne(m, out, leader)
   if (m.role !== 'preCandidate' || message.asked !== m.term + 1) return
   note(m, now, from, message)
   const outcome = outcomeOf(m.configuration, m.campaign!.granted, m.campaign!.refused)

@@ -118,16 +118,17 @@ export class Log {
 
   /**
    * The newest entry, at most `index`, whose term is at most `term`: the newest one at which this log and another, that
-   * has `term` at `index`, may still agree. Never below the base.
+   * has `term` at `index`, may still agree. Below the base where that lies there.
    */
   mayAgreeAt(index: LogIndex, term: Term): LogIndex {
+    if (index < this.#base) return index
     let at = Math.min(index, this.#last)
     for (let run = this.#starts.length - 1; run >= 0 && at > this.#base; run--) {
       if (this.#starts[run]! > at) continue
       if (this.#terms[run]! <= term) return at as LogIndex
       at = this.#starts[run]! - 1
     }
-    return Math.max(at, this.#base) as LogIndex
+    return (this.#baseTerm <= term ? this.#base : this.#base - 1) as LogIndex
   }
 
   clone(): Log {

@@ -17,7 +17,7 @@ import type { ConsensusMessage } from '../message/consensus.ts'
 import { type Instant, type LeaseTime, type LogIndex, never, type NodeId, type ShardId, type Term, type WallTime } from '../units.ts'
 import { answerDurable, onAppend, onInstalled, onSnapshotChunk } from './acceptance.ts'
 import type { MasterInput, MasterOutbox, Peer, PeerView, Role } from './boundary.ts'
-import { canvass, electionTimeout, leaderLost, onPreVote, onPreVoteAnswer, onRemoved, onTimeoutNow, onVote, onVoteAnswer } from './election.ts'
+import { canvass, electionTimeout, leaderLost, onOutdatedPreVote, onPreVote, onPreVoteAnswer, onRemoved, onSuccessorsAppend, onTimeoutNow, onVote, onVoteAnswer } from './election.ts'
 import { gather, type Proposable, proposable } from './proposal.ts'
 import { onRead, takeReads } from './reading.ts'
 import { reconfigure } from './reconfiguration.ts'
@@ -234,8 +234,13 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
 
   #message(now: Now, node: NodeId, message: ConsensusMessage, out: MasterOutbox): void {
     const m = this.#state
-    if (message.shard !== m.shard || message.to !== m.self.replica) return
+    if (message.shard !== m.shard) return
     const from: Peer = { replica: message.from, node }
+    if (message.to !== m.self.replica) {
+      if (message.kind === 'preVote') onOutdatedPreVote(m, now, out, from, message)
+      if (message.kind === 'append') onSuccessorsAppend(m, out, from, message)
+      return
+    }
     switch (message.kind) {
       case 'append':
         return onAppend(m, now, out, from, message)

@@ -167,7 +167,7 @@ function refused(m: MasterState, now: Now, out: MasterOutbox, peer: Progress, me
   }
   if (message.reached <= peer.match) return false
   // Below the base nothing can be compared: `feed` sends a snapshot then.
-  const at = message.hintIndex < m.log.base ? message.hintIndex : m.log.mayAgreeAt(message.hintIndex, message.hintTerm)
+  const at = m.log.mayAgreeAt(message.hintIndex, message.hintTerm)
   const agrees = at === message.hintIndex && m.log.termAt(at) === message.hintTerm
   peer.restart(agrees ? 'replicate' : 'probe', (Math.max(at, peer.match) + 1) as LogIndex)
   // Refusals of what is still under way would make the peer step back again and again.
