@@ -4,7 +4,7 @@
 import type { Now } from '../actor.ts'
 import type { ConfigurationChange, Peer } from '../master/boundary.ts'
 import type { Candidate } from '../node/placement.ts'
-import { Replacement, type ReplacementSettings, type ShardView } from '../node/replacement.ts'
+import { type Copy, Replacement, type ReplacementSettings, type ShardView } from '../node/replacement.ts'
 import { type LedShard, leadToHandOver } from '../node/spread.ts'
 import type { MemberState, ShardHint } from '../message/gossip.ts'
 import type { NodeId, ShardId } from '../units.ts'
@@ -62,14 +62,14 @@ export class Caretaker {
     const peers = master.peers(now)
     const { configuration } = master
     const settled = master.isSettled && configuration.outgoing === undefined && configuration.epoch === master.configurationCommitted.epoch
+    // The leader's own copy is no peer of its own.
+    const copyOf = ({ replica, node }: Peer): Copy => peers.find((peer) => peer.replica === replica) ?? { node, activeAgoMs: 0, caughtUp: node === around.self, suspect: false }
     const view: ShardView = {
       shard,
       self: around.self,
       settled,
-      voters: configuration.voters.map((peer) => peer.node),
-      learners: configuration.learners.map((peer) => peer.node),
-      // A newer copy on the same node speaks for it: its number is the higher one.
-      progress: (node) => peers.filter((peer) => peer.node === node).sort((a, b) => b.replica - a.replica)[0],
+      voters: configuration.voters.map(copyOf),
+      learners: configuration.learners.map(copyOf),
       state: (node) => around.state(node),
       candidates: around.candidates,
       zone: (node) => around.zone(node),
