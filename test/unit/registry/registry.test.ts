@@ -121,6 +121,12 @@ test('each partition of a larger topic gets a shard of its own that nobody else 
   assert.deepEqual(log.create('c', 2), [12, 13])
 })
 
+test('no two topics number a partition alike', () => {
+  const log = new Log().found()
+  for (const [topic, partitions] of [['a', 3], ['b', 1], ['c', 2]] as const) log.create(topic, partitions)
+  assert.deepEqual(log.registry.topics.map((topic) => topic.firstPartition), [1, 4, 5])
+})
+
 test('creating a topic again changes nothing and gives the same shards; with other partitions it is refused', () => {
   const log = new Log().found()
   const shards = log.create('a', 3)
@@ -157,7 +163,7 @@ test('settings of a topic can change, its shards cannot', () => {
   const log = new Log().found()
   const shards = log.create('a', 2)
   assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'a', settings: new Uint8Array([7, 8]) }).code, Code.ok)
-  assert.deepEqual(log.registry.topic('a'), { topic: 'a', shards, settings: new Uint8Array([7, 8]) })
+  assert.deepEqual(log.registry.topic('a'), { topic: 'a', firstPartition: 1, shards, settings: new Uint8Array([7, 8]) })
   assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'b', settings: new Uint8Array(0) }).code, Code.notFound)
 })
 
