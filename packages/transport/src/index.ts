@@ -1,4 +1,5 @@
 export * from './address.ts'
+export * from './bind.ts'
 export * from './client-link.ts'
 export * from './codec.ts'
 export * from './errors.ts'

@@ -284,6 +284,7 @@ export class NodeLinks {
       ended: (reason) => {
         if (peer.held?.connection === connection) peer.held = undefined
         if (peer.link?.connection === connection) this.#linkClosed(peer, reason)
+        else this.#forget(peer)
       },
     })
     const judgement = judge(this.#identity.nodeId, peer, hello, performance.now())
@@ -340,6 +341,7 @@ export class NodeLinks {
     if (!link) return
     peer.link = undefined
     peer.linkEnded(performance.now(), link.since)
+    this.#forget(peer)
     this.#tellDown(peer, reason)
   }
 
@@ -385,6 +387,11 @@ export class NodeLinks {
       this.#peers.set(node, peer)
     }
     return peer
+  }
+
+  /** A node whose address was never told is remembered only while it is linked. */
+  #forget(peer: Peer): void {
+    if (peer.at === undefined && !peer.link && !peer.held && !peer.abandonDial) this.#peers.delete(peer.node)
   }
 
   #common(): HelloCommon {

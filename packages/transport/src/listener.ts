@@ -1,6 +1,7 @@
 //! The listening side: a TCP port, with few connections per address and all of them proven before a frame is read.
 
 import { createServer, type Server, type Socket } from 'node:net'
+import { assert } from '@horus/core/assert'
 import type { Address } from '@horus/core/units'
 import { demandLoopback, parseAddress, plainHost, toAddress } from './address.ts'
 import { TransportError } from './errors.ts'
@@ -31,6 +32,7 @@ export class Listener {
 
   /** Resolves to the address in use. Rejects with a TransportError: `address`, `insecure`, `listen`. */
   async open(address: string): Promise<Address> {
+    assert(!this.#server, 'a node listens on one address')
     const { host, port } = parseAddress(address)
     if (!this.#options.security) demandLoopback(host, 'listening on')
     const accepts = acceptor(this.#options.security, this.#options.accepted)

@@ -33,7 +33,7 @@ export interface Acceptor {
   accept(socket: Socket): void
 }
 
-/** Not before this many ms have passed without a proof is a connection closed. */
+/** How long each stage may take before a connection is cut: the first byte, the proof of the key, the greeting. */
 export const HANDSHAKE_MS_MAX = 3000
 
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:PSK'

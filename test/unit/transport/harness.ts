@@ -40,6 +40,8 @@ export interface TestNode {
 
 export interface NodeSettings {
   readonly digit: string
+  /** Does not listen. */
+  readonly deaf?: boolean
   readonly host?: string
   readonly secret?: string
   readonly cluster?: string
@@ -83,7 +85,7 @@ export async function startNode(settings: NodeSettings): Promise<TestNode> {
     ...settings.options,
   })
   open.push(links)
-  const address = await links.listen(`${settings.host ?? '127.0.0.1'}:0`)
+  const address = settings.deaf ? ('' as Address) : await links.listen(`${settings.host ?? '127.0.0.1'}:0`)
   return { id: nodeIdOf(settings.digit), links, address, told, clients }
 }
 

@@ -4,7 +4,9 @@ import { createServer } from 'node:net'
 import { afterEach, test } from 'node:test'
 import { MalformedMessage } from '@horus/core/message/layout'
 import type { Address } from '@horus/core/units'
+import { listenTogether } from '@horus/transport/bind'
 import { TransportError } from '@horus/transport/errors'
+import { GossipSocket } from '@horus/transport/gossip-socket'
 import { closeAll, introduce, nodeIdOf, rawConnection, repeat, startClient, startNode, text } from './harness.js'
 
 afterEach(closeAll)
@@ -202,12 +204,27 @@ test('idle links are kept alive, and a silent node is given up', async () => {
   assert.equal(one.told.count('down 2') + two.told.count('down 1'), 0)
 })
 
+test('links and datagrams listen on one address, and on neither when one is taken', async () => {
+  const gossip = new GossipSocket({ onDatagram: () => undefined })
+  const free = await startNode({ digit: '1' })
+  await assert.rejects(listenTogether((await startNode({ digit: '2', deaf: true })).links, gossip, free.address), (error) => error instanceof TransportError && error.code === 'listen')
+  await gossip.bind(free.address)
+  await gossip.close()
+  const { links } = await startNode({ digit: '3', deaf: true })
+  const address = await listenTogether(links, gossip, '127.0.0.4:0')
+  assert.match(address, /^127\.0\.0\.4:\d+$/)
+  const again = new GossipSocket({ onDatagram: () => undefined })
+  await assert.rejects(again.bind(address))
+  await gossip.close()
+})
+
 test('anything but loopback is refused without a secret', async () => {
   const one = await startNode({ digit: '1' })
   one.links.address(nodeIdOf('2'), '10.0.0.1:6470' as Address)
   one.links.send(nodeIdOf('2'), text('a'))
   assert.match(await one.told.until('down 2'), /insecure: dialling 10\.0\.0\.1 needs a secret/)
   const coded = (code: string) => (error: unknown) => error instanceof TransportError && error.code === code
-  await assert.rejects(one.links.listen('0.0.0.0:0'), coded('insecure'))
-  await assert.rejects((await startNode({ digit: '3' })).links.listen(one.address), coded('listen'))
+  const { links } = await startNode({ digit: '3', deaf: true })
+  await assert.rejects(links.listen('0.0.0.0:0'), coded('insecure'))
+  await assert.rejects(links.listen(one.address), coded('listen'))
 })

@@ -47,7 +47,7 @@ export class DataDirectory {
     const locks: Server[] = []
     try {
       if (process.platform === 'linux') locks.push(await bind(await abstractName(resolved), path))
-      locks.push(await bindFile(socketPath(resolved), path))
+      locks.push(await bindAnyFile(socketPaths(resolved), path))
     } catch (error) {
       for (const lock of locks) lock.close()
       throw error
@@ -83,11 +83,24 @@ async function abstractName(path: string): Promise<string> {
   return `\0horus-data-${dev}-${ino}`
 }
 
-function socketPath(directory: string): string {
+/** Inside the directory where its path is short enough; else, and on file systems that know no sockets, among the temporary files. */
+function socketPaths(directory: string): readonly string[] {
   const hash = createHash('sha256').update(directory).digest('hex').slice(0, 32)
-  if (process.platform === 'win32') return `\\\\.\\pipe\\horus-${hash}`
+  if (process.platform === 'win32') return [`\\\\.\\pipe\\horus-${hash}`]
   const inside = join(directory, 'lock.sock')
-  return Buffer.byteLength(inside) <= SOCKET_PATH_BYTES_MAX ? inside : join(tmpdir(), `horus-${hash}.sock`)
+  const outside = join(tmpdir(), `horus-${hash}.sock`)
+  return Buffer.byteLength(inside) <= SOCKET_PATH_BYTES_MAX ? [inside, outside] : [outside]
+}
+
+async function bindAnyFile(paths: readonly string[], directory: string): Promise<Server> {
+  for (const path of paths.slice(0, -1)) {
+    try {
+      return await bindFile(path, directory)
+    } catch (error) {
+      if (!(error instanceof DataDirectoryError) || error.code === 'inUse') throw error
+    }
+  }
+  return bindFile(paths.at(-1)!, directory)
 }
 
 async function bindFile(path: string, directory: string): Promise<Server> {
