@@ -14,11 +14,13 @@ export const SMALL: Omit<JournalOptions, 'random'> = { segmentBytes: 64 * 1024, 
 
 export class JournalHost {
   readonly device: SimulatedDevice
-  readonly journal: Journal
+  journal: Journal
   time = 0
   recoveredJournal: RecoveredJournal | undefined
   failure: string | undefined
   readonly durableTickets = new Map<number, number>()
+  /** Tickets of all shards come from one row, in the order of the journal. */
+  durableTicketMax = 0
   loads = 0
   readonly unreadables: { readonly shard: ShardId; readonly index: LogIndex }[] = []
   readonly requests: DeviceRequest[] = []
@@ -51,6 +53,7 @@ export class JournalHost {
   durable(shard: ShardId, ticket: number): void {
     assert.ok(ticket > (this.durableTickets.get(shard) ?? 0), 'tickets rise')
     this.durableTickets.set(shard, ticket)
+    this.durableTicketMax = Math.max(this.durableTicketMax, ticket)
   }
 
   loaded(): void {
@@ -86,6 +89,18 @@ export class JournalHost {
     return true
   }
 
+  /** As `step`, but a random one: answers of a device come in any order. */
+  stepAny(random: Random): boolean {
+    if (this.executed.length === 0) return false
+    const [next] = this.executed.splice(random.below(this.executed.length), 1)
+    this.executed.unshift(next!)
+    return this.step()
+  }
+
+  wake(): void {
+    this.journal.wake(this.now, this.#outbox)
+  }
+
   settle(): void {
     while (this.step());
   }
@@ -102,7 +117,7 @@ export class JournalHost {
   rest(): void {
     this.flush()
     this.time += 50
-    if (this.journal.wakeAt <= this.time) this.journal.wake(this.now, this.#outbox)
+    if (this.journal.wakeAt <= this.time) this.wake()
     this.settle()
   }
 

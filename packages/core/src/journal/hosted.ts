@@ -23,6 +23,8 @@ export class Hosted {
   hardState: HardState | undefined
   /** The last index of the log as its records on disk tell it; `tail.last` may be ahead, or behind after a conflict. */
   lastWritten = 0
+  /** Up to where the log is trimmed, as the records on disk tell it. */
+  trimmedWritten = 0
   /** Counts the records written for this shard. */
   sequence = 0
   suspect = false
@@ -42,7 +44,7 @@ export class Hosted {
   }
 
   nextSequence(): number {
-    this.sequence = (this.sequence + 1) >>> 0
+    this.sequence = sequenceAfter(this.sequence)
     return this.sequence
   }
 
@@ -51,7 +53,7 @@ export class Hosted {
   }
 
   get bounds(): ShardBounds {
-    return { hardState: this.hardState, last: this.lastWritten, snapshotIndex: this.snapshot?.index ?? 0, suspect: this.suspect }
+    return { hardState: this.hardState, last: this.lastWritten, trimmed: this.trimmedWritten, snapshotIndex: this.snapshot?.index ?? 0, suspect: this.suspect }
   }
 
   setHardState(state: HardState): void {
@@ -74,6 +76,7 @@ export class Hosted {
     copy.survivors = this.survivors.clone()
     copy.hardState = this.hardState
     copy.lastWritten = this.lastWritten
+    copy.trimmedWritten = this.trimmedWritten
     copy.sequence = this.sequence
     copy.suspect = this.suspect
     copy.snapshot = cloneSnapshot(this.snapshot)
@@ -86,7 +89,7 @@ export class Hosted {
   }
 
   mix(hash: Hash): void {
-    hash.number(this.id).number(this.lastWritten).number(this.sequence).word(this.suspect ? 1 : 0)
+    hash.number(this.id).number(this.lastWritten).number(this.trimmedWritten).number(this.sequence).word(this.suspect ? 1 : 0)
     hash.number(this.snapshot?.index ?? -1).number(this.ticketUnderWay).number(this.ticketGathered)
     if (this.hardState) hash.bytes(encodeHardState(this.hardState))
     this.tail.mix(hash)
@@ -95,6 +98,13 @@ export class Hosted {
 }
 
 export const NO_TICKET = -1
+/** Belongs to the first record of a shard only: whoever reads it knows that an earlier copy was dropped. */
+export const FIRST_SEQUENCE = 1
+
+/** Sequence numbers go round, past the one that is the first. */
+export function sequenceAfter(sequence: number): number {
+  return sequence === 0xffff_ffff ? FIRST_SEQUENCE + 1 : sequence + 1
+}
 
 export function releaseSnapshot(snapshot: WrittenSnapshot | undefined, use: SegmentUse): void {
   if (snapshot) for (const segment of snapshot.segments) use.free(segment)

@@ -23,7 +23,7 @@ import { RecordKind } from './record.ts'
 import { Recoverer, type RecoveredJournal } from './recovery.ts'
 import { Segments } from './segments.ts'
 import { encodeHardState, type HardState } from './state.ts'
-import { Writer, type Gathered } from './writer.ts'
+import { TICKET_ONLY, Writer, type Gathered } from './writer.ts'
 
 export interface JournalOptions {
   /** Draws the nonces of segments; two runs of a node must not draw the same. */
@@ -285,7 +285,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   }
 
   #gather(kind: Gathered['kind'], shard: Hosted, index: number, term: number, body: Uint8Array, ticket: number, cached?: Cached, final = false): void {
-    this.#writer.gather({ kind, shard, index, term, body, ticket, cached, final })
+    this.#writer.gather({ kind, shard, index, term, body, ticket, cached, final, stale: false })
   }
 
   #append(shard: Hosted, ticket: number, entries: readonly JournalEntry[], outbox: JournalOutbox): void {
@@ -309,13 +309,13 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     this.#segments.ahead = 1
     tail.truncate(from, this.#segments)
     this.#segments.ahead = 0
-    this.#writer.withdraw(shard, from, false)
+    this.#writer.supersede(shard, from, false)
   }
 
   /** An input without records is durable with what was gathered before it. */
   #ticketOnly(shard: Hosted, ticket: number, outbox: JournalOutbox): void {
     if (this.#writer.idle) outbox.durable(shard.id, ticket)
-    else this.#gather(0, shard, 0, 0, NOTHING, ticket)
+    else this.#gather(TICKET_ONLY, shard, 0, 0, NOTHING, ticket)
   }
 
   #hardState(shard: Hosted, ticket: number, state: HardState): void {
@@ -348,7 +348,9 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     const shard = this.#shards.get(id)
     if (!shard) return
     const { tail, survivors } = shard
+    if (through < tail.first) return
     assert(through <= (shard.snapshot?.index ?? 0), 'the log is trimmed only behind a durable snapshot')
+    this.#gather(RecordKind.trim, shard, through, 0, NOTHING, NO_TICKET)
     let next = 0
     while (tail.size > 0 && tail.first <= through) {
       const index = tail.first
@@ -393,7 +395,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     for (let each = tail.first; each <= tail.last; each++) {
       if (!shard.entries.get(each)?.payload) this.#cache.remove(shard.entries, each)
     }
-    this.#writer.withdraw(shard, 0, false)
+    this.#writer.supersede(shard, 0, false)
     this.#gather(RecordKind.reset, shard, index, term, NOTHING, ticket)
     tail.restart(index, this.#segments)
   }
@@ -403,7 +405,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     if (!shard) return
     shard.dropped = true
     this.#shards.delete(id)
-    this.#writer.withdraw(shard, 0, true)
+    this.#writer.supersede(shard, 0, true)
     this.#gather(RecordKind.drop, shard, 0, 0, NOTHING, NO_TICKET)
     this.#cache.clear(shard.entries)
     shard.releaseAll(this.#segments)

@@ -6,7 +6,7 @@
 //! so, by a flag in every opening, until its master gives it another number.
 
 import type { ShardId, Term, LogIndex } from '../units.ts'
-import { Hosted, NO_TICKET } from './hosted.ts'
+import { FIRST_SEQUENCE, Hosted, NO_TICKET, sequenceAfter } from './hosted.ts'
 import { RecordKind, readWhole, type RecordHeader } from './record.ts'
 import { decodeBounds, decodeHardState, type HardState } from './state.ts'
 import type { SegmentUse } from './tail.ts'
@@ -95,6 +95,8 @@ export class Rebuild {
   }
   #shards = new Map<number, Rebuilt>()
   #carried: Carried[] = []
+  /** The sequence of each shard that has records since the last mark, as it was there: the next opening goes on from it. */
+  #sequenceAtMark = new Map<number, number>()
   #lastHole = -1
   #holeSinceOpening = false
   /** The shards that the opening now being read has listed; undefined where it has a hole. */
@@ -102,7 +104,7 @@ export class Rebuild {
 
   /** `continuous` where the segment before this one was read just before. */
   beginSegment(continuous: boolean): void {
-    this.#carried = []
+    this.mark()
     this.#listed = undefined
     if (continuous) return
     this.#holeSinceOpening = false
@@ -124,6 +126,7 @@ export class Rebuild {
   /** Everything below is on the disk: what came before need not be carried. */
   mark(): void {
     this.#carried = []
+    this.#sequenceAtMark.clear()
   }
 
   /** An intact record. `body` is only lent. */
@@ -144,6 +147,9 @@ export class Rebuild {
     switch (header.kind) {
       case RecordKind.state:
         this.#bounds(shard, body, place)
+        return
+      case RecordKind.trim:
+        trim(shard, header.index)
         return
       case RecordKind.hardState:
         hardState(shard, body, place)
@@ -198,6 +204,7 @@ export class Rebuild {
     for (const id of [...this.#shards.keys()].sort((a, b) => a - b)) {
       const shard = this.#shards.get(id)!
       if (shard.doubtful) shard.doubtAt = Math.max(shard.doubtAt, this.#lastHole)
+      shard.hosted.sequence = this.#sequenceAtMark.get(id) ?? shard.hosted.sequence
       recovered.push(settle(shard, baseOf))
       shard.hosted.tail.claim(use)
       shard.hosted.survivors.claim(use)
@@ -219,11 +226,12 @@ export class Rebuild {
 
   #shardOf(header: RecordHeader, place: Place): Rebuilt {
     let shard = this.#shards.get(header.shard)
-    if (!shard) {
+    if (!this.#sequenceAtMark.has(header.shard)) this.#sequenceAtMark.set(header.shard, shard?.hosted.sequence ?? 0)
+    if (!shard || header.sequence === FIRST_SEQUENCE) {
       shard = new Rebuilt(header.shard as ShardId)
       this.#shards.set(header.shard, shard)
-      if (this.#holeSinceOpening && header.sequence !== 1) shard.doubtAt = this.#lastHole
-    } else if (shard.sequenceKnown && header.sequence !== (shard.hosted.sequence + 1) >>> 0) {
+      if (this.#holeSinceOpening && header.sequence !== FIRST_SEQUENCE) shard.doubtAt = this.#lastHole
+    } else if (shard.sequenceKnown && header.sequence !== sequenceAfter(shard.hosted.sequence)) {
       shard.doubtAt = shard.doubtful ? Math.max(shard.doubtAt, this.#lastHole) : place.position - 1
     }
     shard.hosted.sequence = header.sequence
@@ -246,6 +254,7 @@ export class Rebuild {
     shard.last = bounds.last
     tail.truncate(bounds.last + 1, UNCOUNTED)
     survivors.truncate(bounds.last + 1, UNCOUNTED)
+    trim(shard, bounds.trimmed)
     shard.hosted.suspect = bounds.suspect
     // From here on the flag stands for the doubt that raised it.
     if (bounds.suspect) shard.doubtAt = -1
@@ -271,6 +280,7 @@ export class Rebuild {
       ticket: NO_TICKET,
       cached: undefined,
       final: snapshot !== undefined && snapshot.received === snapshot.total,
+      stale: false,
     }
     this.#carried.push({ record, place, snapshot })
   }
@@ -332,6 +342,12 @@ function moveToSurvivors(shard: Rebuilt, through: number): void {
   }
 }
 
+function trim(shard: Rebuilt, through: number): void {
+  const { tail } = shard.hosted
+  moveToSurvivors(shard, through)
+  if (tail.size === 0 && tail.last < through) tail.restart(through, UNCOUNTED)
+}
+
 function reset(shard: Rebuilt, header: RecordHeader): void {
   const { index, term } = header
   shard.hosted.tail.restart(index, UNCOUNTED)
@@ -391,6 +407,7 @@ function settle(shard: Rebuilt, baseOf: (segment: number) => number): RecoveredS
   const whole = !broken && proven(shard, behind, baseOf) && !shard.rotten.some(({ index, place }) => isAt(hosted, index, place))
   hosted.suspect ||= !whole
   hosted.lastWritten = tail.last
+  hosted.trimmedWritten = behind
   hosted.snapshot = complete && { index: complete.index, term: complete.term, segments: complete.segments }
   return {
     shard: hosted.id,

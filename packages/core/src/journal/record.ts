@@ -40,10 +40,12 @@ export const RecordKind = {
   reset: 10,
   /** This node no longer hosts the shard. */
   drop: 11,
+  /** The log up to `index` is no longer needed as such; on the disk before any segment goes for that reason. */
+  trim: 12,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 
-const KIND_MAX = RecordKind.drop
+const KIND_MAX = RecordKind.trim
 const TERM_LIMIT = 2 ** 48
 const WORD = 2 ** 32
 

@@ -20,6 +20,8 @@ export interface ShardBounds {
   readonly hardState: HardState | undefined
   /** The index of the last entry of the log written before the opening. */
   readonly last: number
+  /** Entries up to here are no part of the log any more: those still found may have been superseded in a segment that is gone. */
+  readonly trimmed: number
   readonly snapshotIndex: number
   /** The copy is not proven to be what it acknowledged; it stays so until it counts under another number. */
   readonly suspect: boolean
@@ -42,6 +44,7 @@ export function encodeBounds(bounds: ShardBounds): Uint8Array {
   view.setUint8(0, (state ? HAS_HARD_STATE : 0) | (bounds.suspect ? IS_SUSPECT : 0))
   writeWhole(view, 8, bounds.last)
   writeWhole(view, 16, bounds.snapshotIndex)
+  writeWhole(view, 24, bounds.trimmed)
   if (state) writeHardState(bytes, view, BOUNDS_BYTES, state)
   return bytes
 }
@@ -56,12 +59,13 @@ export function decodeBounds(body: Uint8Array): ShardBounds | undefined {
     hardState: hasState ? readHardState(body, BOUNDS_BYTES) : undefined,
     last: readWhole(view, 8),
     snapshotIndex: readWhole(view, 16),
+    trimmed: readWhole(view, 24),
     suspect: (flags & IS_SUSPECT) !== 0,
   }
 }
 
 const HARD_STATE_BYTES = 40
-const BOUNDS_BYTES = 24
+const BOUNDS_BYTES = 32
 const HAS_HARD_STATE = 1
 const IS_SUSPECT = 2
 

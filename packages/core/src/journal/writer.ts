@@ -29,8 +29,8 @@ export const TRAILER_AFTER_MS = 25
 
 /** A record on its way to the disk. */
 export interface Gathered {
-  /** WITHDRAWN once something later has made it pointless; its ticket still counts. */
-  kind: RecordKind | typeof WITHDRAWN
+  /** TICKET_ONLY where there is nothing to write. */
+  readonly kind: RecordKind | typeof TICKET_ONLY
   readonly shard: Hosted
   readonly index: number
   readonly term: number
@@ -41,9 +41,11 @@ export interface Gathered {
   cached: Cached | undefined
   /** Whether a snapshot is complete with this record. */
   readonly final: boolean
+  /** Something gathered later has superseded it: it is still written, so that a ticket means what it says, but not found. */
+  stale: boolean
 }
 
-export const WITHDRAWN = 0
+export const TICKET_ONLY = 0
 
 export interface WriterOutbox extends DeviceOutbox {
   durable(shard: ShardId, ticket: number): void
@@ -101,12 +103,12 @@ export class Writer {
     this.#segments.gathered++
   }
 
-  /** Takes gathered records of a shard back: log entries from `from` on, or with `all` whatever there is. */
-  withdraw(shard: Hosted, from: number, all: boolean): void {
+  /** Marks gathered records of a shard as superseded: log entries from `from` on, or with `all` whatever there is. */
+  supersede(shard: Hosted, from: number, all: boolean): void {
     for (let i = this.#head; i < this.#queue.length; i++) {
       const record = this.#queue[i]!
       if (record.shard !== shard || !(all || (record.kind === RecordKind.entry && record.index >= from))) continue
-      record.kind = WITHDRAWN
+      record.stale = true
       record.cached = undefined
     }
   }
@@ -202,7 +204,7 @@ export class Writer {
     let bytes = 0
     while (this.#head < this.#queue.length && this.#group.length < GROUP_RECORDS_MAX) {
       const record = this.#queue[this.#head]!
-      if (record.kind !== WITHDRAWN) {
+      if (record.kind !== TICKET_ONLY) {
         const size = recordBytes(record.body.length) + (bytes === 0 ? TRAILER_BYTES : 0)
         if (bytes + size > room || (bytes > 0 && bytes + size > most)) break
         bytes += size
@@ -222,7 +224,7 @@ export class Writer {
 
   #writeGroup(active: Segment, outbox: WriterOutbox): void {
     let small = Framer.smallBytes(0)
-    for (const record of this.#group) if (record.kind !== WITHDRAWN) small += Framer.smallBytes(record.body.length)
+    for (const record of this.#group) if (record.kind !== TICKET_ONLY) small += Framer.smallBytes(record.body.length)
     const framer = new Framer(active.nonce, active.base, active.end, small)
     this.#mark(framer, active)
     for (const record of this.#group) this.#frame(record, framer, active)
@@ -246,9 +248,11 @@ export class Writer {
   #frame(record: Gathered, framer: Framer, segment: Segment): void {
     const { kind, shard } = record
     if (record.ticket !== NO_TICKET) shard.ticketUnderWay = record.ticket
-    if (kind === WITHDRAWN) return
+    if (kind === TICKET_ONLY) return
     const offset = framer.add(kind, shard.id, shard.nextSequence(), record.index, record.term, record.body)
-    this.#place(record, kind, segment.number, offset)
+    if (kind === RecordKind.entry || kind === RecordKind.reset) shard.lastWritten = record.index
+    if (kind === RecordKind.trim || kind === RecordKind.reset) shard.trimmedWritten = record.index
+    if (!record.stale) this.#place(record, kind, segment.number, offset)
   }
 
   #place(record: Gathered, kind: RecordKind, segment: number, offset: number): void {
@@ -257,7 +261,6 @@ export class Writer {
     const use = this.#segments
     switch (kind) {
       case RecordKind.entry:
-        shard.lastWritten = index
         use.need(segment)
         if (shard.tail.has(index)) {
           const before = shard.tail.segmentOf(index)
@@ -276,9 +279,6 @@ export class Writer {
         return
       case RecordKind.chunk:
         this.#holdSnapshot(record, segment)
-        return
-      case RecordKind.reset:
-        shard.lastWritten = index
     }
   }
 
@@ -310,8 +310,8 @@ export class Writer {
       }
     }
     for (const { shard, ticket, kind } of group) {
-      // A group of nothing but withdrawn records is never framed, so their tickets are still to be taken.
-      if (kind === WITHDRAWN && ticket > shard.ticketUnderWay) shard.ticketUnderWay = ticket
+      // A group of nothing but tickets is never framed, so they are still to be taken.
+      if (kind === TICKET_ONLY && ticket > shard.ticketUnderWay) shard.ticketUnderWay = ticket
     }
     for (const { shard } of group) {
       if (shard.ticketUnderWay === NO_TICKET) continue
@@ -372,7 +372,7 @@ export class Writer {
     this.#segments.reconsider(before)
     this.#spareTried = false
     const next = this.#queue[this.#head]
-    assert(!next || next.kind === WITHDRAWN || recordBytes(next.body.length) + 2 * TRAILER_BYTES <= segment.size - segment.end, 'a record fits a segment; the segment size is too small')
+    assert(!next || next.kind === TICKET_ONLY || recordBytes(next.body.length) + 2 * TRAILER_BYTES <= segment.size - segment.end, 'a record fits a segment; the segment size is too small')
   }
 
   /** Makes the next file ahead of time, so that changing over costs a rename and one write. */
