@@ -11,7 +11,6 @@ import { MalformedMessage } from '@horus/core/message/layout'
 import { TransportError } from './errors.ts'
 import { FRAME_BYTES_MAX, FrameBatch, FrameReader, GREETING_BYTES_MAX } from './frame.ts'
 import { encodeRefusal, type Refusal } from './hello.ts'
-import { HANDSHAKE_MS_MAX } from './tls.ts'
 
 /** How long a refusal may take to be read before the connection is cut. */
 const ENDING_MS_MAX = 1000
@@ -45,7 +44,7 @@ export class Connection {
   #progress = 0
   #stalled = 0
 
-  constructor(socket: Socket, events: ConnectionEvents, handshakeMs = HANDSHAKE_MS_MAX) {
+  constructor(socket: Socket, events: ConnectionEvents, handshakeMs: number) {
     this.#socket = socket
     this.#events = events
     this.#reader = new FrameReader(GREETING_BYTES_MAX, (payload) => this.#frame(payload))

@@ -76,7 +76,7 @@ function greetOver(socket: Socket, options: DialOptions, settle: () => boolean, 
     },
     queued: options.queued,
     drained: () => options.drained?.(),
-  })
+  }, HANDSHAKE_MS_MAX)
   connection.send(encodeHello(options.hello))
   connection.flush()
 }

@@ -19,7 +19,7 @@ import { common, decodeGreeting, disagreement, encodeHello, type Hello, type Hel
 import type { Keyring } from './keyring.ts'
 import { Listener } from './listener.ts'
 import { DUPLICATE, judge, Peer, REPLACED } from './peer.ts'
-import type { Credentials, ProvenPrincipal } from './tls.ts'
+import { type Credentials, HANDSHAKE_MS_MAX, type ProvenPrincipal } from './tls.ts'
 
 /** Queued for one node and not yet taken by the system; a node so far behind is served better by starting over. */
 export const NODE_BYTES_MAX = 64 * 1024 * 1024
@@ -62,7 +62,7 @@ export interface LinkOptions {
   /** The allow-list for nodes. */
   readonly allows?: ((host: string) => boolean) | undefined
   readonly handlers: LinkHandlers
-  readonly limits?: { readonly nodeBytes?: number; readonly clientBytes?: number; readonly connectionsPerHost?: number; readonly lookMs?: number }
+  readonly limits?: { readonly nodeBytes?: number; readonly clientBytes?: number; readonly connectionsPerHost?: number; readonly lookMs?: number; readonly handshakeMs?: number }
 }
 
 export class NodeLinks {
@@ -72,6 +72,7 @@ export class NodeLinks {
   readonly #peers = new Map<NodeId, Peer>()
   readonly #clients: ClientLinks
   readonly #listener: Listener
+  readonly #handshakeMs: number
   #identity: LinkIdentity
   /** The host part of the own address, to dial from. */
   #from: string | undefined
@@ -85,8 +86,9 @@ export class NodeLinks {
     this.#identity = options.identity
     this.#handlers = options.handlers
     this.#clients = new ClientLinks(options.handlers, options.limits?.clientBytes)
+    this.#handshakeMs = options.limits?.handshakeMs ?? HANDSHAKE_MS_MAX
     const security = options.keyring && { keyring: options.keyring, credentials: options.credentials }
-    this.#listener = new Listener({ security, connectionsPerHostMax: options.limits?.connectionsPerHost, accepted: (socket, principal) => this.#accepted(socket, principal) })
+    this.#listener = new Listener({ security, connectionsPerHostMax: options.limits?.connectionsPerHost, handshakeMs: this.#handshakeMs, accepted: (socket, principal) => this.#accepted(socket, principal) })
   }
 
   /** Resolves to the address in use, which matters where port 0 was asked for. Rejects with a TransportError: `address`, `insecure`, `listen`. */
@@ -252,7 +254,7 @@ export class NodeLinks {
       closed: (reason) => ended(reason),
       queued: (queued) => this.#queued(queued),
       drained: () => connection.resume(),
-    })
+    }, this.#handshakeMs)
   }
 
   /** The first frame of an accepted connection; `become` says who gets the following ones. */

@@ -15,6 +15,7 @@ const CLOSING_MS_MAX = 250
 export interface ListenerOptions {
   readonly security: ServerSecurity | undefined
   readonly connectionsPerHostMax?: number | undefined
+  readonly handshakeMs: number
   accepted(socket: Socket, principal: ProvenPrincipal): void
 }
 
@@ -35,7 +36,7 @@ export class Listener {
     assert(!this.#server, 'a node listens on one address')
     const { host, port } = parseAddress(address)
     if (!this.#options.security) demandLoopback(host, 'listening on')
-    const accepts = acceptor(this.#options.security, this.#options.accepted)
+    const accepts = acceptor(this.#options.security, this.#options.handshakeMs, this.#options.accepted)
     const server = createServer({ noDelay: true }, (socket) => {
       if (this.#admit(socket)) accepts.accept(socket)
     })

@@ -41,8 +41,17 @@ const TLS_HANDSHAKE = 22
 const BY_SECRET = 'secret '
 const BY_CREDENTIAL = 'client '
 
-export function acceptor(security: ServerSecurity | undefined, accepted: (socket: Socket, principal: ProvenPrincipal) => void): Acceptor {
-  return security ? secureAcceptor(security, accepted) : { accept: (socket) => peek(socket, (first) => (first === TLS_HANDSHAKE ? refusePlainly(socket, 'this node has no secret') : accepted(socket, undefined))) }
+export function acceptor(security: ServerSecurity | undefined, handshakeMs: number, accepted: (socket: Socket, principal: ProvenPrincipal) => void): Acceptor {
+  const wanted = security ? secureAcceptor(security, handshakeMs, accepted) : undefined
+  return {
+    accept: (socket) => peek(socket, handshakeMs, (first) => {
+      const secured = first === TLS_HANDSHAKE
+      if (wanted && secured) wanted(socket)
+      else if (wanted) refusePlainly(socket, 'this node wants a secret')
+      else if (secured) refusePlainly(socket, 'this node has no secret')
+      else accepted(socket, undefined)
+    }),
+  }
 }
 
 /** Wraps a dialled connection. `ready` comes once, with the socket to speak on or the reason why there is none. */
@@ -66,10 +75,10 @@ export function secureDial(socket: Socket, security: ClientSecurity, ready: (res
   })
 }
 
-function secureAcceptor(security: ServerSecurity, accepted: (socket: Socket, principal: ProvenPrincipal) => void): Acceptor {
+function secureAcceptor(security: ServerSecurity, handshakeMs: number, accepted: (socket: Socket, principal: ProvenPrincipal) => void): (socket: Socket) => void {
   const proven = new WeakMap<TLSSocket, string>()
   const server = createServer({
-    ciphers: CIPHERS, minVersion: 'TLSv1.3', handshakeTimeout: HANDSHAKE_MS_MAX,
+    ciphers: CIPHERS, minVersion: 'TLSv1.3', handshakeTimeout: handshakeMs,
     pskCallback(socket, identity) {
       proven.set(socket, identity)
       // Null ends the handshake, as a wrong key does; the types of Node 20 do not know it.
@@ -82,9 +91,7 @@ function secureAcceptor(security: ServerSecurity, accepted: (socket: Socket, pri
     else accepted(socket, identity.startsWith(BY_CREDENTIAL) ? identity.slice(BY_CREDENTIAL.length) : undefined)
   })
   server.on('tlsClientError', (_error, socket) => socket.destroy())
-  return {
-    accept: (socket) => peek(socket, (first) => (first === TLS_HANDSHAKE ? server.emit('connection', socket) : refusePlainly(socket, 'this node wants a secret'))),
-  }
+  return (socket) => void server.emit('connection', socket)
 }
 
 function keyOf(security: ServerSecurity, identity: string): Buffer | undefined {
@@ -105,7 +112,7 @@ function credentialKey(credential: string): Buffer {
 }
 
 /** Looks at the first byte and puts it back. */
-function peek(socket: Socket, told: (first: number) => void): void {
+function peek(socket: Socket, handshakeMs: number, told: (first: number) => void): void {
   const look = (): void => {
     const chunk = socket.read() as Buffer | null
     if (!chunk) return
@@ -114,7 +121,7 @@ function peek(socket: Socket, told: (first: number) => void): void {
     socket.unshift(chunk)
     told(chunk[0]!)
   }
-  const timer = setTimeout(() => socket.destroy(), HANDSHAKE_MS_MAX)
+  const timer = setTimeout(() => socket.destroy(), handshakeMs)
   socket.once('close', () => clearTimeout(timer))
   socket.on('readable', look)
 }
