@@ -27,6 +27,7 @@ class Node implements Host, FoundingOutbox {
   founding!: Founding
   decision: Decision | undefined
   said: string[] = []
+  joins = false
   up = false
   #life = 0
   #diskFreeAt = 0
@@ -46,6 +47,7 @@ class Node implements Host, FoundingOutbox {
   start(): void {
     this.#life++
     this.up = true
+    this.joins = false
     this.state = this.durable = { ...this.durable, boot: this.durable.boot + 1 }
     const { expect, ineligible, alone } = this.options
     this.founding = new Founding({ node: this.node, address: this.address, eligible: !ineligible?.includes(this.i), expect, alone: alone ?? false, random: this.network.random.fork() })
@@ -118,6 +120,7 @@ class Node implements Host, FoundingOutbox {
   }
 
   ended(): void {
+    this.joins = true
     this.town.tell(this)
   }
 
@@ -224,7 +227,10 @@ test('nodes that only join are not counted and learn of the cluster by admission
   const town = new Town(6, 6, (i) => ({ expect: i < 3 ? 3 : 0 })).start()
   town.network.run(10_000)
   assert.equal(town.decisions.size, 1)
-  for (const node of town.nodes) assert.equal(node.durable.clusterId !== undefined, node.i < 3)
+  for (const node of town.nodes) {
+    assert.equal(node.durable.clusterId !== undefined, node.i < 3)
+    assert.equal(node.joins, node.i >= 3)
+  }
 })
 
 test('a late fresh node meets a founded one, loses the right to found, and learns what was decided', () => {
@@ -250,6 +256,7 @@ test('the right to found stays lost over a restart', () => {
   for (const node of founders) node.crash()
   late.start()
   assert.equal(late.founding.expect, 0)
+  assert.equal(late.joins, true)
 })
 
 test('equal values are drawn again before anything is proposed', () => {

@@ -72,7 +72,7 @@ export interface FoundingOutbox {
   save(ticket: number, changes: IdentityChanges): void
   /** Durable: this node belongs to the cluster now. */
   decided(decision: Decision): void
-  /** Durable: this node joins, and never founds. */
+  /** Durable: this node joins, and never founds. Said at every start of such a node. */
   ended(): void
   /** Durable: this node has drawn another value. */
   redrawn(value: number): void
@@ -163,7 +163,10 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
     if (identity.clusterId !== undefined) this.#stage = 'member'
     else if (identity.founding.ended || expect === 0) this.#stage = 'joining'
     else this.#stage = 'fresh'
-    if (this.#stage === 'joining' && expect > 0) this.#inquireAt = now.monotonic
+    if (this.#stage === 'joining') {
+      if (expect > 0) this.#inquireAt = now.monotonic
+      outbox.ended()
+    }
     if (this.#stage === 'fresh' && this.#bound) {
       this.#say('error', `this node has promised to found with expect ${this.#state.expect}, but was started with ${expect}: start it with ${this.#state.expect}`, outbox)
     }
