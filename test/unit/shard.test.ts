@@ -2,7 +2,9 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JobState, LostReason } from '@horus/core/message/client'
 import { Code, FailMode, Operation } from '@horus/core/message/command'
-import { bytesOf, logWithSession, P, TestLog } from './job/log.ts'
+import { Random } from '@horus/core/random'
+import { Shard } from '@horus/core/shard'
+import { bytesOf, logWithSession, P, SHARD, TestLog } from './job/log.ts'
 
 test('a job goes from add over acquire to complete', () => {
   const { log, session } = logWithSession()
@@ -141,6 +143,15 @@ test('an extended lease does not expire at its first deadline', () => {
   assert.deepEqual(log.tick().lost[0]!.jobs, jobs.slice(0, 2))
 })
 
+test('a tick expires no lease beyond what it says', () => {
+  const { log, session } = logWithSession()
+  log.addMany(session, 1)
+  const { jobs } = log.acquire(session, 1, { leaseMs: 100 })
+  log.pass(5000)
+  assert.deepEqual(log.tick(log.leaseNow - 4901).lost, [])
+  assert.deepEqual(log.complete(session, jobs).lost, [])
+})
+
 test('a job that is handed back does not lose an attempt', () => {
   const { log, session } = logWithSession()
   log.addMany(session, 2)
@@ -266,4 +277,44 @@ test('jobs are listed by number, state and name, page by page', () => {
   assert.deepEqual(list([JobState.waiting], 'a', 0, 9), [[3, 5, 6], 0])
   assert.deepEqual(list([JobState.active, JobState.completed], undefined, 0, 9), [[1, 2], 0])
   assert.deepEqual(list([], 'nobody', 0, 9), [[], 0])
+})
+
+test('a million waiting jobs make a snapshot of a few kilobytes', () => {
+  const { log, session } = logWithSession()
+  const entry = log.addMany(session, 10_000).seen
+  assert.deepEqual(entry.free, [])
+  for (let i = 0; i < 99; i++) log.addMany(session, 10_000)
+  assert.equal(log.shard.counts(P)!.waiting, 1_000_000)
+  assert.ok(log.shard.snapshot().length < 4096)
+})
+
+test('a broken snapshot is malformed or other books, nothing worse', () => {
+  const { log, session } = logWithSession()
+  log.add(session, Array.from({ length: 20 }, (_, i) => ({ name: `n${i % 3}`, options: i % 2 ? { maxAttempts: 2, priority: i % 3, idempotencyKey: `k${i}`, delay: i % 5 ? 0 : 100 } : {} })))
+  const { jobs } = log.acquire(session, 12)
+  log.complete(session, jobs.slice(0, 3), bytesOf('result'))
+  log.fail(session, jobs.slice(3, 6), { error: bytesOf('error') })
+  log.extend(session, jobs.slice(6, 8), 99_999)
+  log.cancel(session, [17, 19])
+  const snapshot = log.shard.snapshot()
+  const random = new Random(1)
+  let intact = 0
+  for (let i = 0; i < 3000; i++) {
+    const broken = snapshot.slice(0, random.chance(0.2) ? random.below(snapshot.length) : snapshot.length)
+    for (let k = random.between(1, 3); k > 0 && broken.length > 0; k--) broken[random.below(broken.length)] = random.below(256)
+    try {
+      Shard.restore(SHARD, broken).snapshot()
+      intact++
+    } catch (error) {
+      assert.equal((error as Error).name, 'MalformedMessage', (error as Error).stack)
+    }
+  }
+  assert.ok(intact < 3000)
+})
+
+test('a snapshot of an unknown version is refused', () => {
+  const { log } = logWithSession()
+  const snapshot = log.shard.snapshot()
+  snapshot[0] = 200
+  assert.throws(() => Shard.restore(SHARD, snapshot), /version 200/)
 })

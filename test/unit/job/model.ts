@@ -198,9 +198,9 @@ export class Model {
     return { code: Code.ok, body: none }
   }
 
-  tick(): void {
+  tick(expireThrough: number): void {
     for (const [partition, books] of [...this.partitions].sort(([a], [b]) => a - b)) {
-      const expired = books.of(JobState.active).filter((job) => job.deadline <= this.leaseNow)
+      const expired = books.of(JobState.active).filter((job) => job.deadline <= Math.min(expireThrough, this.leaseNow))
       this.#tellLost(partition, LostReason.expired, expired.map(({ session, number, token }) => ({ session, number, token })))
       for (const job of expired) {
         job.lost++

@@ -5,7 +5,7 @@
 //! the ordinal at which it begins; they lie next to one another.
 
 import { assert } from '../assert.ts'
-import type { Reader, Writer } from '../message/layout.ts'
+import { MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
 import { readCount, readPacked, writePacked } from '../message/packed.ts'
 
 export class Batches {
@@ -112,6 +112,7 @@ export class Batches {
       const ordinal = readPacked(reader)
       entry += readPacked(reader)
       const ended = readPacked(reader)
+      if (first === 0 || ended >= count) throw new MalformedMessage('a batch without a job')
       batches.append(first, count, ordinal, entry, reader.f64())
       batches.#live[at] = count - ended
       number = first + count

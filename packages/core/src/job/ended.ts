@@ -3,7 +3,7 @@
 
 import { assert } from '../assert.ts'
 import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
 import { ENDED_BYTES_MAX, ENDED_COUNT_MAX, ENDED_MS_MAX } from './limits.ts'
 import { NumberIndex } from './numbers.ts'
 
@@ -133,7 +133,7 @@ export class EndedJobs {
     const size = readCount(reader, 23)
     for (let i = 0; i < size; i++) {
       const job = {
-        number: readPacked(reader), state: reader.u8(), lane: readPacked(reader), attempt: readPacked(reader),
+        number: readRising(reader, 0), state: reader.u8(), lane: readPacked(reader), attempt: readPacked(reader),
         maxAttempts: readPacked(reader), lostLeases: reader.u8(), addedAt: reader.f64(), endedAt: reader.f64(),
       }
       const length = readPacked(reader)

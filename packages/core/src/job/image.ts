@@ -5,7 +5,7 @@
 
 import { name } from '../message/fields.ts'
 import { bytes, MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
 import { JobState } from '../message/client.ts'
 import { Batches } from './batches.ts'
 import { Keys } from './keys.ts'
@@ -86,7 +86,7 @@ function readRows(reader: Reader, books: PartitionBooks): void {
   const size = readCount(reader, 6)
   let number = 0
   for (let i = 0; i < size; i++) {
-    number += readPacked(reader)
+    number = readRising(reader, number)
     const state = reader.u8()
     const lane = readPacked(reader)
     const attempts = readPacked(reader)

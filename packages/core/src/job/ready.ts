@@ -7,8 +7,8 @@
 //! So a backlog of millions costs a few bytes for each batch, and taking from it is arithmetic.
 
 import { Heap } from '../heap.ts'
-import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import { MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
+import { readCount, readRising, writePacked } from '../message/packed.ts'
 import { NumberIndex } from './numbers.ts'
 
 export class ReadyList {
@@ -121,15 +121,16 @@ export class ReadyList {
     const runs = readCount(reader, 2)
     let before = 0
     for (let i = 0; i < runs; i++) {
-      const first = before + readPacked(reader)
-      const count = readPacked(reader)
+      const first = readRising(reader, before)
+      const count = readRising(reader, 0)
       list.push(first, count)
       before = first + count
     }
     const removed = readCount(reader)
     before = 0
     for (let i = 0; i < removed; i++) {
-      before += readPacked(reader)
+      before = readRising(reader, before)
+      if (!list.inRuns(before)) throw new MalformedMessage('a removed job that is not there')
       list.remove(before)
     }
     return list

@@ -7,7 +7,7 @@
 
 import { Heap } from '../heap.ts'
 import { MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
 import { type Holder, LeaseGroup } from './group.ts'
 
 export interface HeldLease {
@@ -230,7 +230,7 @@ function readGroup(reader: Reader, leases: Leases): void {
   const deadlines = new Float64Array(count)
   let before = 0
   for (let i = 0; i < count; i++) {
-    before += readPacked(reader)
+    before = readRising(reader, before)
     numbers[i] = before
     lanes[i] = readPacked(reader)
     deadlines[i] = reader.f64()

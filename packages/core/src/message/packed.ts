@@ -29,6 +29,13 @@ export function readPacked(reader: Reader): number {
   throw new MalformedMessage('a whole number over 2^53')
 }
 
+/** A number above `before`, written as the distance to it: how rising numbers are written. */
+export function readRising(reader: Reader, before: number): number {
+  const value = before + readPacked(reader)
+  if (value <= before || value > Number.MAX_SAFE_INTEGER) throw new MalformedMessage('numbers that do not rise')
+  return value
+}
+
 /** A count of things that take at least `bytesEach` bytes: more than can follow is malformed before anything is allocated. */
 export function readCount(reader: Reader, bytesEach = 1): number {
   const count = readPacked(reader)

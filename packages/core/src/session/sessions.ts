@@ -8,7 +8,7 @@
 import { Heap } from '../heap.ts'
 import { Code } from '../message/command.ts'
 import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
 
 /** How far a session may run ahead of its lowest unanswered command. */
 export const SESSION_WINDOW = 1024
@@ -163,7 +163,7 @@ export class Sessions {
     const count = readCount(reader, 11)
     let number = 0
     for (let i = 0; i < count; i++) {
-      number += readPacked(reader)
+      number = readRising(reader, number)
       sessions.#add(Session.read(reader, number))
     }
     return sessions
