@@ -164,11 +164,11 @@ test('there are no dead files', () => {
     }
   }
   for (const source of sources) if (isEntry(source.path)) visit(source)
-  none(sources.filter((source) => !alive.has(source.path)).map((source) => source.path), 'reached from no index, main or test')
+  none(sources.filter((source) => !alive.has(source.path)).map((source) => source.path), 'reached from no index, main, test or bench')
 })
 
 function isEntry(path: string): boolean {
-  return /(?:^|\/)(?:index|main|[a-z-]+-main|run|[a-z-]+\.test)\.ts$/.test(path) || path.endsWith('.d.ts')
+  return /(?:^|\/)(?:index|main|[a-z-]+-main|run|[a-z-]+\.(?:test|bench))\.ts$/.test(path) || path.endsWith('.d.ts')
 }
 
 function isEmptyFace(source: Source): boolean {

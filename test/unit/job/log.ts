@@ -84,8 +84,9 @@ export class TestLog {
     return this.append(logTable.encode({ kind: 'noop', ...this.times }))
   }
 
-  tick(): Seen {
-    return this.append(logTable.encode({ kind: 'tick', ...this.times, expireThrough: this.times.leaseNow }))
+  /** Leases expire up to `expireThrough`, which is not before a leader has read what its workers said. */
+  tick(expireThrough = this.leaseNow): Seen {
+    return this.append(logTable.encode({ kind: 'tick', ...this.times, expireThrough: expireThrough as LeaseTime }))
   }
 
   openPartition(partition: PartitionId = P, topic = `topic${this.#partitions++}`): Seen {
