@@ -7,7 +7,7 @@ import { JournalHost, blob } from './host.ts'
 import { ShardModel, checkReads } from './model.ts'
 
 /** HORUS_FUZZ_SEEDS raises it for a longer look. */
-const SEEDS = Number(process.env['HORUS_FUZZ_SEEDS'] ?? 60)
+const SEEDS = Number(process.env['HORUS_FUZZ_SEEDS'] ?? 30)
 const FROM = Number(process.env['HORUS_FUZZ_FROM'] ?? 1)
 
 class Run {

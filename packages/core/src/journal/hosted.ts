@@ -53,7 +53,7 @@ export class Hosted {
   }
 
   get bounds(): ShardBounds {
-    return { hardState: this.hardState, last: this.lastWritten, trimmed: this.trimmedWritten, snapshotIndex: this.snapshot?.index ?? 0, suspect: this.suspect }
+    return { hardState: this.hardState, last: this.lastWritten, trimmed: this.trimmedWritten, snapshotIndex: this.snapshot?.index, suspect: this.suspect }
   }
 
   setHardState(state: HardState): void {

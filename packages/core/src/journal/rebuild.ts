@@ -72,8 +72,8 @@ class Rebuilt {
   /** The position of the newest hole that is not proven harmless, -1 for none. */
   doubtAt = -1
   stateAt = -1
-  /** As the newest opening tells it. */
-  snapshotTold = 0
+  /** The newest snapshot's index as the newest opening tells it, -1 for none. */
+  snapshotTold = -1
   complete: Assembly | undefined
   partial: Assembly | undefined
   /** Entries whose bodies are damaged. */
@@ -250,7 +250,7 @@ export class Rebuild {
     const { tail, survivors } = shard.hosted
     shard.hosted.hardState = bounds.hardState
     shard.stateAt = place.position
-    shard.snapshotTold = bounds.snapshotIndex
+    shard.snapshotTold = bounds.snapshotIndex ?? -1
     shard.last = bounds.last
     tail.truncate(bounds.last + 1, UNCOUNTED)
     survivors.truncate(bounds.last + 1, UNCOUNTED)
@@ -401,7 +401,7 @@ function settle(shard: Rebuilt, baseOf: (segment: number) => number): RecoveredS
   moveToSurvivors(shard, behind)
   if (tail.size === 0) tail.restart(behind, UNCOUNTED)
   const wanted = Math.max(shard.last, behind)
-  let broken = shard.snapshotTold > behind
+  let broken = shard.snapshotTold > (complete?.index ?? -1)
   if (tail.first !== behind + 1) joinFromSurvivors(shard, behind)
   if (tail.last !== wanted) broken = true
   const whole = !broken && proven(shard, behind, baseOf) && !shard.rotten.some(({ index, place }) => isAt(hosted, index, place))
@@ -444,7 +444,7 @@ function proven(shard: Rebuilt, behind: number, baseOf: (segment: number) => num
   if (shard.doubtAt < 0) return true
   const { tail } = shard.hosted
   if (shard.stateAt < shard.doubtAt) return false
-  if (shard.complete && shard.complete.at < shard.doubtAt) return false
+  if (!shard.complete || shard.complete.at < shard.doubtAt) return false
   const first = tail.find(behind + 1)
   return !first || baseOf(first.segment) + first.offset > shard.doubtAt
 }

@@ -22,7 +22,8 @@ export interface ShardBounds {
   readonly last: number
   /** Entries up to here are no part of the log any more: those still found may have been superseded in a segment that is gone. */
   readonly trimmed: number
-  readonly snapshotIndex: number
+  /** Of the newest durable snapshot; undefined where there is none, which is not the same as one at index 0. */
+  readonly snapshotIndex: number | undefined
   /** The copy is not proven to be what it acknowledged; it stays so until it counts under another number. */
   readonly suspect: boolean
 }
@@ -41,9 +42,9 @@ export function encodeBounds(bounds: ShardBounds): Uint8Array {
   const state = bounds.hardState
   const bytes = new Uint8Array(BOUNDS_BYTES + (state ? HARD_STATE_BYTES + state.extra.length : 0))
   const view = new DataView(bytes.buffer)
-  view.setUint8(0, (state ? HAS_HARD_STATE : 0) | (bounds.suspect ? IS_SUSPECT : 0))
+  view.setUint8(0, (state ? HAS_HARD_STATE : 0) | (bounds.suspect ? IS_SUSPECT : 0) | (bounds.snapshotIndex === undefined ? 0 : HAS_SNAPSHOT))
   writeWhole(view, 8, bounds.last)
-  writeWhole(view, 16, bounds.snapshotIndex)
+  writeWhole(view, 16, bounds.snapshotIndex ?? 0)
   writeWhole(view, 24, bounds.trimmed)
   if (state) writeHardState(bytes, view, BOUNDS_BYTES, state)
   return bytes
@@ -58,7 +59,7 @@ export function decodeBounds(body: Uint8Array): ShardBounds | undefined {
   return {
     hardState: hasState ? readHardState(body, BOUNDS_BYTES) : undefined,
     last: readWhole(view, 8),
-    snapshotIndex: readWhole(view, 16),
+    snapshotIndex: (flags & HAS_SNAPSHOT) !== 0 ? readWhole(view, 16) : undefined,
     trimmed: readWhole(view, 24),
     suspect: (flags & IS_SUSPECT) !== 0,
   }
@@ -68,6 +69,7 @@ const HARD_STATE_BYTES = 40
 const BOUNDS_BYTES = 32
 const HAS_HARD_STATE = 1
 const IS_SUSPECT = 2
+const HAS_SNAPSHOT = 4
 
 function writeHardState(bytes: Uint8Array, view: DataView, at: number, state: HardState): void {
   writeWhole(view, at, state.term)
