@@ -4,6 +4,7 @@
 import { lookup } from 'node:dns'
 import type { ClusterId } from '@horus/core/units'
 import { demandLoopback, isIpv4, splitHost, toAddress } from './address.ts'
+import { mistaken } from './acquaintance.ts'
 import type { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { TransportError } from './errors.ts'
@@ -134,7 +135,7 @@ class DialledLink implements ClientLink {
     this.#abandon = dial({
       address, security,
       hello: { ...own, role: 'client', principal },
-      check: (theirs) => disagreement(own, theirs) ?? (theirs.role === 'node' ? undefined : { code: 'stranger', text: 'a client answers there' }),
+      check: (theirs) => disagreement(own, theirs) ?? mistaken(theirs, undefined),
       up: (connection, theirs) => this.#up(connection, theirs as NodeHello),
       failed: (error) => this.#end(error),
       message: (payload) => this.#options.onMessage(payload),

@@ -57,10 +57,6 @@ export class Connection {
     this.#handshake = setTimeout(() => this.close(new TransportError('timeout', `no greeting within ${handshakeMs} ms`)), handshakeMs)
   }
 
-  get remoteHost(): string | undefined {
-    return this.#socket.remoteAddress
-  }
-
   /** Queued here or in the socket, and not yet taken by the system. */
   get outstanding(): number {
     return this.#batch.bytes + this.#socket.writableLength

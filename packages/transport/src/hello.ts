@@ -88,14 +88,16 @@ export function decodeGreeting(payload: Uint8Array): Greeting {
 /** Why the two cannot be linked, told from the side of `mine`; undefined when they can. */
 export function disagreement(mine: HelloCommon, theirs: HelloCommon): Refusal | undefined {
   if (theirs.protocol < mine.oldest || mine.protocol < theirs.oldest) {
-    return { code: 'version', text: `no common protocol: version ${mine.version} speaks ${mine.oldest} to ${mine.protocol}, version ${theirs.version} speaks ${theirs.oldest} to ${theirs.protocol}` }
+    const speaks = (side: HelloCommon): string => `version ${side.version} speaks ${side.oldest} to ${side.protocol}`
+    return { code: 'version', text: `no common protocol: ${speaks(mine)}, ${speaks(theirs)}` }
   }
   if (theirs.cluster !== mine.cluster) {
     return { code: 'cluster', text: `this is cluster ${JSON.stringify(mine.cluster)}, not ${JSON.stringify(theirs.cluster)}` }
   }
   if (mine.clusterId === undefined || theirs.clusterId === undefined) return undefined
   if (mine.clusterId !== theirs.clusterId) {
-    return { code: 'cluster', text: `two clusters are named ${JSON.stringify(mine.cluster)}: this is ${mine.clusterId}, the other side belongs to ${theirs.clusterId}; they never merge` }
+    const both = `this is ${mine.clusterId}, the other side belongs to ${theirs.clusterId}`
+    return { code: 'cluster', text: `two clusters are named ${JSON.stringify(mine.cluster)}: ${both}; they never merge` }
   }
   if (mine.generation !== theirs.generation) {
     return { code: 'generation', text: `the cluster was recovered: this side is of generation ${mine.generation}, the other of ${theirs.generation}` }

@@ -9,17 +9,18 @@
 //! failed and for messages that found no room: always later, never from within a call.
 
 import type { Socket } from 'node:net'
-import type { Address, ClusterId, ConnectionId, NodeId } from '@horus/core/units'
+import type { Address, ConnectionId, NodeId } from '@horus/core/units'
 import { demandLoopback, isLoopback, parseAddress, plainHost } from './address.ts'
-import { ClientLinks, type ClientHandlers } from './client-links.ts'
+import { ClientLinks } from './client-links.ts'
+import { mistaken, objection } from './acquaintance.ts'
 import { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { TransportError } from './errors.ts'
-import { common, decodeGreeting, disagreement, encodeHello, type Hello, type HelloCommon, type NodeHello, type Refusal } from './hello.ts'
-import type { Keyring } from './keyring.ts'
+import { type ClientHello, common, decodeGreeting, disagreement, encodeHello, type Hello, type HelloCommon, type NodeHello } from './hello.ts'
+import type { LinkHandlers, LinkIdentity, LinkOptions } from './link-options.ts'
 import { Listener } from './listener.ts'
 import { DUPLICATE, judge, Peer, REPLACED } from './peer.ts'
-import { type Credentials, HANDSHAKE_MS_MAX, type ProvenPrincipal } from './tls.ts'
+import { HANDSHAKE_MS_MAX, type ProvenPrincipal } from './tls.ts'
 
 /** Queued for one node and not yet taken by the system; a node so far behind is served better by starting over. */
 export const NODE_BYTES_MAX = 64 * 1024 * 1024
@@ -30,39 +31,10 @@ const NODE_SILENT_LOOKS_MAX = 3
 /** A peer that took nothing of what waits for it for this many looks reads too slowly. */
 export const STALLED_LOOKS_MAX = 6
 
-export interface LinkIdentity {
-  readonly nodeId: NodeId
-  readonly value: number
-  readonly boot: number
-  readonly cluster: string
-  readonly clusterId: ClusterId | undefined
-  readonly generation: number
-}
-
-export interface LinkHandlers extends ClientHandlers {
-  linkUp(node: NodeId, hello: NodeHello): void
-  /** Also where no link was up: an attempt failed, or messages were dropped. */
-  linkDown(node: NodeId, reason: TransportError): void
-  /** `bytes` is a view of what the socket read: copy what is kept for long. */
-  message(from: NodeId, bytes: Uint8Array): void
-  /** Somebody was refused or refused us, for the log; the same of the same node is told once. */
-  refused?(where: string, reason: TransportError): void
-  /** Another process runs with this node's identity: both must stop. */
-  twin?(where: string): void
-}
-
-export interface LinkOptions {
-  readonly identity: LinkIdentity
-  /** Of the software. */
-  readonly version: string
-  /** Without it only loopback addresses are listened on and dialled. */
-  readonly keyring?: Keyring | undefined
-  /** The own secrets of clients. */
-  readonly credentials?: Credentials | undefined
-  /** The allow-list for nodes. */
-  readonly allows?: ((host: string) => boolean) | undefined
-  readonly handlers: LinkHandlers
-  readonly limits?: { readonly nodeBytes?: number; readonly clientBytes?: number; readonly connectionsPerHost?: number; readonly lookMs?: number; readonly handshakeMs?: number }
+/** Who gets what an accepted connection brings, once it has greeted. */
+interface Role {
+  frame(payload: Uint8Array): void
+  ended(reason: TransportError): void
 }
 
 export class NodeLinks {
@@ -88,7 +60,12 @@ export class NodeLinks {
     this.#clients = new ClientLinks(options.handlers, options.limits?.clientBytes)
     this.#handshakeMs = options.limits?.handshakeMs ?? HANDSHAKE_MS_MAX
     const security = options.keyring && { keyring: options.keyring, credentials: options.credentials }
-    this.#listener = new Listener({ security, connectionsPerHostMax: options.limits?.connectionsPerHost, handshakeMs: this.#handshakeMs, accepted: (socket, principal) => this.#accepted(socket, principal) })
+    this.#listener = new Listener({
+      security,
+      connectionsPerHostMax: options.limits?.connectionsPerHost,
+      handshakeMs: this.#handshakeMs,
+      accepted: (socket, principal) => this.#accepted(socket, principal),
+    })
   }
 
   /** Resolves to the address in use, which matters where port 0 was asked for. Rejects with a TransportError: `address`, `insecure`, `listen`. */
@@ -193,7 +170,7 @@ export class NodeLinks {
       address, from,
       security: this.#options.keyring && { keyring: this.#options.keyring },
       hello: this.#hello(peer.node),
-      check: (theirs) => disagreement(this.#common(), theirs) ?? expected(theirs, peer.node),
+      check: (theirs) => disagreement(this.#common(), theirs) ?? mistaken(theirs, peer.node),
       up: (connection, theirs) => {
         up = connection
         this.#dialled(peer, connection, theirs as NodeHello)
@@ -247,66 +224,72 @@ export class NodeLinks {
       return
     }
     const host = plainHost(socket.remoteAddress)
-    let receive = (payload: Uint8Array): void => this.#greeted(connection, payload, host, principal, (next) => (receive = next.frame, ended = next.ended))
-    let ended = (_reason: TransportError): void => undefined
+    let role: Role | undefined
     const connection: Connection = new Connection(socket, {
-      frame: (payload) => receive(payload),
-      closed: (reason) => ended(reason),
+      frame(payload) {
+        if (role) role.frame(payload)
+        else greeted(payload)
+      },
+      closed: (reason) => role?.ended(reason),
       queued: (queued) => this.#queued(queued),
       drained: () => connection.resume(),
     }, this.#handshakeMs)
+    const greeted = (payload: Uint8Array): void => {
+      const hello = this.#welcome(connection, payload, host, principal)
+      if (hello?.role === 'client') role = this.#acceptClient(connection, hello)
+      else if (hello) role = this.#nodeRole(connection, this.#peer(hello.nodeId))
+      if (hello?.role === 'node') this.#judge(connection, hello)
+    }
   }
 
-  /** The first frame of an accepted connection; `become` says who gets the following ones. */
-  #greeted(connection: Connection, payload: Uint8Array, host: string, principal: ProvenPrincipal, become: (next: { frame(payload: Uint8Array): void; ended(reason: TransportError): void }) => void): void {
+  /** Reads the first frame of an accepted connection; undefined when it was refused. */
+  #welcome(connection: Connection, payload: Uint8Array, host: string, principal: ProvenPrincipal): Hello | undefined {
     const greeting = decodeGreeting(payload)
-    if (greeting.kind === 'refusal') return connection.close(new TransportError(greeting.refusal.code, greeting.refusal.text))
+    if (greeting.kind === 'refusal') {
+      connection.close(new TransportError(greeting.refusal.code, greeting.refusal.text))
+      return undefined
+    }
     const { hello } = greeting
-    const refusal = disagreement(this.#common(), hello) ?? this.#objection(hello, host, principal)
-    if (refusal) {
-      connection.refuse(refusal)
-      if (refusal.code === 'twin') this.#handlers.twin?.(host)
-      if (refusal.code !== 'self') this.#handlers.refused?.(host, new TransportError(refusal.code, `refused ${hello.role === 'node' ? 'a node' : 'a client'} at ${host}: ${refusal.text}`))
-      return
+    const refusal = disagreement(this.#common(), hello) ?? objection(this.#hello(undefined), { hello, host, principal }, this.#options.allows)
+    if (!refusal) return hello
+    connection.refuse(refusal)
+    if (refusal.code === 'twin') this.#handlers.twin?.(host)
+    if (refusal.code !== 'self') this.#handlers.refused?.(host, new TransportError(refusal.code, `refused a ${hello.role} at ${host}: ${refusal.text}`))
+    return undefined
+  }
+
+  #acceptClient(connection: Connection, hello: ClientHello): Role {
+    connection.send(encodeHello(this.#hello(undefined)))
+    const client = this.#clients.add(connection, hello)
+    return {
+      frame: (message) => {
+        this.#clients.message(client, message)
+        this.#expectFlush()
+      },
+      ended: (reason) => this.#clients.ended(client, reason, this.#closing),
     }
-    if (hello.role === 'client') {
-      connection.send(encodeHello(this.#hello(undefined)))
-      const client = this.#clients.add(connection, hello)
-      return become({
-        frame: (message) => {
-          this.#clients.message(client, message)
-          this.#expectFlush()
-        },
-        ended: (reason) => this.#clients.ended(client, reason, this.#closing),
-      })
-    }
-    const peer = this.#peer(hello.nodeId)
-    become({
-      frame: (message) => (peer.link?.connection === connection ? this.#message(peer, message) : undefined),
+  }
+
+  #nodeRole(connection: Connection, peer: Peer): Role {
+    return {
+      frame: (message) => {
+        if (peer.link?.connection === connection) this.#message(peer, message)
+      },
       ended: (reason) => {
         if (peer.held?.connection === connection) peer.held = undefined
         if (peer.link?.connection === connection) this.#linkClosed(peer, reason)
         else this.#forget(peer)
       },
-    })
+    }
+  }
+
+  #judge(connection: Connection, hello: NodeHello): void {
+    const peer = this.#peer(hello.nodeId)
     const judgement = judge(this.#identity.nodeId, peer, hello, performance.now())
     if (judgement.kind === 'refuse') return connection.refuse(judgement.refusal)
     if (judgement.kind === 'accept') return this.#acceptNode(peer, connection, hello)
     peer.held?.connection.refuse(DUPLICATE)
     peer.held = { connection, hello }
-  }
-
-  #objection(hello: Hello, host: string, principal: ProvenPrincipal): Refusal | undefined {
-    if (hello.role === 'client') {
-      return principal === undefined || principal === hello.principal ? undefined : { code: 'secret', text: `the secret is of ${JSON.stringify(principal)}, not of ${JSON.stringify(hello.principal)}` }
-    }
-    if (principal !== undefined) return { code: 'secret', text: 'a client\'s secret does not make a node' }
-    if (hello.nodeId === this.#identity.nodeId) {
-      return hello.instance === this.#instance ? { code: 'self', text: 'this is the very node that dials' } : { code: 'twin', text: 'two processes run with the identity of this node' }
-    }
-    if (hello.expects !== undefined && hello.expects !== this.#identity.nodeId) return { code: 'stranger', text: `this is the node ${this.#identity.nodeId}, not ${hello.expects}` }
-    if (this.#options.allows && !this.#options.allows(host)) return { code: 'stranger', text: `${host} is not in the range of allowed addresses` }
-    return undefined
   }
 
   #acceptNode(peer: Peer, connection: Connection, hello: NodeHello): void {
@@ -405,9 +388,4 @@ export class NodeLinks {
     const { nodeId, value, boot } = this.#identity
     return { ...this.#common(), role: 'node', nodeId, value, boot, instance: this.#instance, expects }
   }
-}
-
-function expected(theirs: Hello, node: NodeId): Refusal | undefined {
-  if (theirs.role !== 'node') return { code: 'stranger', text: 'a client answers there' }
-  return theirs.nodeId === node ? undefined : { code: 'stranger', text: `the node ${theirs.nodeId} lives there, not ${node}` }
 }

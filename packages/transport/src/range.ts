@@ -27,7 +27,8 @@ export class Range {
     this.#spans = merged(listOf(range).map(spanOf))
     this.ports = parsePorts(ports)
     if (this.size > ADDRESSES_MAX) {
-      throw new TransportError('address', `the range ${listOf(range).join(',')} has ${this.size} addresses with its ports, ${ADDRESSES_MAX} are allowed: name some seeds instead, or a smaller range`)
+      const many = `the range ${listOf(range).join(',')} has ${this.size} addresses with its ports, ${ADDRESSES_MAX} are allowed`
+      throw new TransportError('address', `${many}: name some seeds instead, or a smaller range`)
     }
   }
 
@@ -64,7 +65,9 @@ export function parsePorts(ports: string | number | readonly number[]): number[]
     const ends = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(part)
     const first = Number(ends?.[1])
     const last = Number(ends?.[2] ?? first)
-    if (!ends || first < 1 || last > 65_535 || last < first) throw new TransportError('address', `${JSON.stringify(part)} is no port: a number from 1 to 65535, a span such as 6470-6474, or a list of them is wanted`)
+    if (!ends || first < 1 || last > 65_535 || last < first) {
+      throw new TransportError('address', `${JSON.stringify(part)} is no port: a number from 1 to 65535, a span such as 6470-6474, or a list of them is wanted`)
+    }
     if (last - first >= PORTS_MAX) throw new TransportError('address', `${part} are more than ${PORTS_MAX} ports`)
     for (let port = first; port <= last; port++) all.add(port)
   }

@@ -38,6 +38,7 @@ export const HANDSHAKE_MS_MAX = 3000
 
 const CIPHERS = 'TLS_AES_128_GCM_SHA256:PSK'
 const TLS_HANDSHAKE = 22
+const BY_CERTIFICATE = 'a certificate is no proof of it'
 const BY_SECRET = 'secret '
 const BY_CREDENTIAL = 'client '
 
@@ -61,7 +62,7 @@ export function secureDial(socket: Socket, security: ClientSecurity, ready: (res
     socket, ciphers: CIPHERS, minVersion: 'TLSv1.3', ca: [],
     pskCallback: () => ({ identity, psk }),
     // Only asked for a handshake by certificate: a proof of the key is never replaced by one.
-    checkServerIdentity: () => new Error('a certificate is no proof of the secret'),
+    checkServerIdentity: () => new Error(BY_CERTIFICATE),
   })
   const failed = (error: unknown): void => ready(dialFailure(error))
   secure.once('error', failed)
@@ -138,7 +139,8 @@ function refusePlainly(socket: Socket, text: string): void {
 function dialFailure(error: unknown): TransportError {
   const code = systemCode(error)
   if (code === 'ERR_SSL_WRONG_VERSION_NUMBER') return new TransportError('secret', 'has no secret; this side was given one')
-  if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS') || (error as Error).message === 'a certificate is no proof of the secret' || code.includes('CERT')) return new TransportError('secret', 'has another secret')
+  if (code.startsWith('ERR_SSL') || code.startsWith('ERR_TLS')) return new TransportError('secret', 'has another secret')
+  if ((error as Error).message === BY_CERTIFICATE || code.includes('CERT')) return new TransportError('secret', `did not prove the secret: ${BY_CERTIFICATE}`)
   if (code === 'ECONNRESET') return new TransportError('refused', 'closed the connection before it was secured')
   return new TransportError('unreachable', (error as Error).message)
 }

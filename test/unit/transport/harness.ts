@@ -5,7 +5,8 @@ import { once } from 'node:events'
 import type { Address, ClusterId, ConnectionId, NodeId } from '@horus/core/units'
 import { type ClientLink, type ClientLinkOptions, connectClient } from '@horus/transport/client-link'
 import { Keyring } from '@horus/transport/keyring'
-import { type LinkHandlers, type LinkOptions, NodeLinks } from '@horus/transport/links'
+import type { LinkHandlers, LinkOptions } from '@horus/transport/link-options'
+import { NodeLinks } from '@horus/transport/links'
 
 export class Told {
   readonly lines: string[] = []

@@ -83,7 +83,7 @@ test('what JSON could say, and byte strings, get through', () => {
 test('no bytes make the decoder throw anything but malformed', () => {
   const random = new Random(3)
   const good = encodeHello(node)
-  for (let round = 0; round < 20_000; round++) {
+  for (let round = 0; round < 4000; round++) {
     const bytes = good.slice()
     for (let i = random.between(1, 4); i > 0; i--) bytes[random.between(6, bytes.length - 1)] = random.below(256)
     try {
