@@ -6,7 +6,7 @@
 //!     └──────────────────────────────────────────┴──a later boot or ping──┘        (left: it said good-bye itself)
 //!
 //! What this node believes is a suggestion to others and to its own actors; nothing here decides who is master. The
-//! detector is in `probing`, the rule of precedence in `roster`, what is still to be told in `news`.
+//! detector is in `detector`, the rule of precedence in `roster`, what is still to be told in `news`.
 
 import type { Actor, Now } from '../../actor.ts'
 import { assert } from '../../assert.ts'
@@ -16,12 +16,10 @@ import { encode } from '../../message/layout.ts'
 import type { Random } from '../../random.ts'
 import { type Address, type Instant, never, type NodeId, type ShardId } from '../../units.ts'
 import { shuffle } from '../discovery.ts'
-import { Awareness } from './awareness.ts'
+import { Detector, type DetectorOutbox, type Head, isProbed } from './detector.ts'
 import { Hints } from './hints.ts'
 import { News } from './news.ts'
-import { type Probe, Relays } from './probing.ts'
 import { beats, INCARNATIONS_PER_BOOT, isLive, Roster } from './roster.ts'
-import { Rota } from './rota.ts'
 import { type MembershipSettings, membershipSettings } from './settings.ts'
 import { Suspicion, suspicionLimits } from './suspicion.ts'
 
@@ -75,15 +73,10 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
   readonly #settings: MembershipSettings
   #self: Member
   #roster = new Roster()
-  #rota: Rota
-  #awareness = new Awareness()
-  #relays = new Relays()
+  #detector: Detector
   #hints = new Hints()
   #updates = new News<NodeId, Update>((value) => encode(update, value).length)
   #hintNews = new News<ShardId, ShardHint>((value) => encode(shardHint, value).length)
-  #probe: Probe | undefined
-  #sequence = 0
-  #probeAt: Instant = never
   #gossipAt: Instant = never
   #reviveAt: Instant = never
   #syncAt: Instant = never
@@ -96,7 +89,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     this.#run = options.run
     this.#random = options.random
     this.#settings = { ...membershipSettings, ...options.settings }
-    this.#rota = new Rota(this.#random)
+    this.#detector = new Detector(this.#random, this.#settings)
   }
 
   // ---- what others read --------------------------------------------------------------------------------------------
@@ -123,10 +116,8 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
   }
 
   get wakeAt(): Instant {
-    const probe = this.#probe
-    const askOthersAt = probe && !probe.answered && probe.relays.length === 0 ? probe.askOthersAt : never
     const { suspicionEndsAt } = this.#roster
-    return Math.min(this.#probeAt, askOthersAt, suspicionEndsAt, this.#gossipAt, this.#reviveAt, this.#syncAt, this.#relays.wakeAt, this.#twin?.stopAt ?? never) as Instant
+    return Math.min(this.#detector.wakeAt, suspicionEndsAt, this.#gossipAt, this.#reviveAt, this.#syncAt, this.#twin?.stopAt ?? never) as Instant
   }
 
   // ---- inputs ------------------------------------------------------------------------------------------------------
@@ -141,15 +132,13 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
         if (input.message.kind === 'sync') outbox.sync(input.from, { kind: 'syncAnswer', ...this.#everything() })
         return this.#learn(now, input.message.updates, input.message.hints, outbox)
       case 'probe':
-        return this.#send(input.to, { kind: 'probe', nonce: this.#random.u32(), padding: this.#padding() }, outbox)
+        return outbox.datagram(input.to, { kind: 'probe', nonce: this.#random.u32(), padding: new Uint8Array(PROBE_BYTES) })
       case 'self':
         return this.#renew(input.changes, outbox)
       case 'hint':
         return this.#hear(input.hint, outbox)
       case 'doubt':
-        if (!isLive(this.#roster.get(input.node)?.member.state ?? 'dead')) return
-        this.#rota.hurry(input.node)
-        if (!this.#probe || this.#probe.answered) this.#probeAt = now.monotonic
+        if (isProbed(this.#roster, input.node)) this.#detector.doubt(now.monotonic, input.node)
         return
       case 'leave':
         return this.#leave(outbox)
@@ -159,8 +148,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
   }
 
   #start(now: Now): void {
-    // Nodes that start together do not probe in step.
-    this.#probeAt = this.#later(now, this.#random.below(this.#settings.probeIntervalMs))
+    this.#detector.start(now.monotonic)
     this.#reviveAt = this.#later(now, this.#settings.reviveIntervalMs)
     this.#syncAt = this.#later(now, this.#settings.syncIntervalMs)
   }
@@ -176,17 +164,16 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
         return this.#joinSync(now, sender.node, outbox)
       case 'ping':
         this.#learn(now, message.updates, message.hints, outbox)
-        if (message.to === this.#self.node) this.#tell(sender.address, { kind: 'pong', sequence: message.sequence }, outbox, this.#known(sender.node))
+        if (message.to === this.#self.node) this.#tell(sender.address, { kind: 'pong', sequence: message.sequence }, outbox, this.#roster.get(sender.node)?.member)
         return
       case 'pingRequest':
         this.#learn(now, message.updates, message.hints, outbox)
-        return this.#relay(now, sender, message.sequence, message.to, message.address, outbox)
+        return this.#detector.relay(now.monotonic, sender, message.sequence, message.to, message.address, this.#roster, this.#detectorOutbox(now, outbox))
       case 'pong':
         this.#learn(now, message.updates, message.hints, outbox)
-        return this.#answered(sender, message.sequence, outbox)
+        return this.#detector.answered(sender, message.sequence, this.#detectorOutbox(now, outbox))
       case 'nack':
-        if (this.#probe?.sequence === message.sequence && this.#probe.relays.includes(sender.node)) this.#probe.nacks++
-        return
+        return this.#detector.nacked(sender, message.sequence)
       case 'gossip':
         return this.#learn(now, message.updates, message.hints, outbox)
       default:
@@ -208,7 +195,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
   #dare(now: Now, at: Address, outbox: MembershipOutbox): void {
     if (this.#challenge && now.monotonic < this.#challenge.at + CHALLENGE_EVERY_MS) return
     this.#challenge = { nonce: this.#random.u32(), at: now.monotonic }
-    this.#send(at, { kind: 'probe', nonce: this.#challenge.nonce, padding: this.#padding() }, outbox)
+    outbox.datagram(at, { kind: 'probe', nonce: this.#challenge.nonce, padding: new Uint8Array(PROBE_BYTES) })
   }
 
   // ---- what is believed --------------------------------------------------------------------------------------------
@@ -244,8 +231,8 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     const { member } = news
     const suspicion = member.state === 'suspect' ? new Suspicion(this.#limits(), now.monotonic, news.by ?? member.node) : undefined
     this.#roster.set(member.node, { member, changedAt: now.monotonic, suspicion })
-    if (isLive(member.state)) this.#rota.add(member.node)
-    else this.#rota.remove(member.node)
+    if (isLive(member.state)) this.#detector.add(member.node)
+    else this.#detector.remove(member.node)
     this.#updates.put(member.node, news)
     this.#gossipSoon(now)
     outbox.changed(member)
@@ -261,7 +248,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     if (said.address !== this.#self.address && said.state === 'alive') this.#dare(now, said.address, outbox)
     if (this.#self.state === 'left' || (said.incarnation === this.#self.incarnation && said.state === 'alive')) return
     this.#self = { ...this.#self, incarnation: said.incarnation + 1 }
-    if (said.state !== 'alive') this.#awareness.change(1)
+    if (said.state !== 'alive') this.#detector.blamed()
     this.#updates.put(this.#self.node, { member: this.#self, by: undefined })
     this.#gossipSoon(now)
   }
@@ -274,19 +261,20 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
 
   #leave(outbox: MembershipOutbox): void {
     this.#self = { ...this.#self, state: 'left', incarnation: this.#self.incarnation + 1 }
-    for (const member of this.#some(FAREWELLS_MAX, () => true)) this.#tell(member.address, { kind: 'gossip' }, outbox)
-    this.#probeAt = this.#gossipAt = this.#reviveAt = this.#syncAt = never
-    this.#probe = undefined
+    for (const member of this.#some(FAREWELLS_MAX)) this.#tell(member.address, { kind: 'gossip' }, outbox)
+    this.#detector.stop()
+    this.#gossipAt = this.#reviveAt = this.#syncAt = never
   }
 
   // ---- time --------------------------------------------------------------------------------------------------------
 
   wake(now: Now, outbox: MembershipOutbox): void {
     const late = now.monotonic - this.wakeAt
-    if (late > this.#settings.stallMs) this.#stalled(late)
-    for (const relay of this.#relays.due(now.monotonic)) outbox.datagram(relay.requester, { kind: 'nack', sequence: relay.requesterSequence })
-    this.#askOthers(now, outbox)
-    if (this.#probeAt <= now.monotonic) this.#nextProbe(now, outbox)
+    if (late > this.#settings.stallMs) {
+      this.#detector.stalled(late)
+      for (const { suspicion } of this.#roster.entries) suspicion?.shift(late)
+    }
+    this.#detector.wake(now.monotonic, this.#roster, this.#detectorOutbox(now, outbox))
     this.#bury(now, outbox)
     if (this.#gossipAt <= now.monotonic) this.#gossip(now, outbox)
     if (this.#reviveAt <= now.monotonic) this.#revive(now, outbox)
@@ -297,66 +285,15 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     }
   }
 
-  /** The process stood still: answers may wait unread, so nobody's time was running, and this node trusts itself less. */
-  #stalled(ms: number): void {
-    this.#awareness.change(1)
-    if (this.#probe) {
-      this.#probe.askOthersAt = (this.#probe.askOthersAt + ms) as Instant
-      this.#probe.endsAt = (this.#probe.endsAt + ms) as Instant
-      this.#probeAt = (this.#probeAt + ms) as Instant
+  #detectorOutbox(now: Now, outbox: MembershipOutbox): DetectorOutbox {
+    return {
+      tell: (to, head, about) => this.#tell(to, head, outbox, about),
+      nack: (to, sequence) => outbox.datagram(to, { kind: 'nack', sequence }),
+      unanswered: (node) => {
+        const known = this.#roster.get(node)
+        if (known && isLive(known.member.state)) this.#judge(now, { member: { ...known.member, state: 'suspect' }, by: this.#self.node }, outbox)
+      },
     }
-    for (const { suspicion } of this.#roster.entries) suspicion?.shift(ms)
-  }
-
-  #nextProbe(now: Now, outbox: MembershipOutbox): void {
-    this.#judgeProbe(now, outbox)
-    const interval = this.#awareness.stretch(this.#settings.probeIntervalMs)
-    this.#probeAt = this.#later(now, interval)
-    const node = this.#rota.next()
-    const member = node === undefined ? undefined : this.#roster.get(node)?.member
-    if (member === undefined) return
-    const askOthersAt = this.#later(now, Math.min(this.#awareness.stretch(this.#settings.probeTimeoutMs), interval / 2))
-    this.#probe = { node: member.node, sequence: this.#nextSequence(), askOthersAt, endsAt: this.#probeAt, relays: [], nacks: 0, answered: false }
-    this.#tell(member.address, { kind: 'ping', sequence: this.#probe.sequence, to: member.node }, outbox, this.#known(member.node))
-  }
-
-  #askOthers(now: Now, outbox: MembershipOutbox): void {
-    const probe = this.#probe
-    if (!probe || probe.answered || probe.relays.length > 0 || probe.askOthersAt > now.monotonic) return
-    const member = this.#roster.get(probe.node)?.member
-    const relays = member ? this.#some(this.#settings.relays, (other) => other.state === 'alive' && other.node !== probe.node) : []
-    if (member === undefined || relays.length === 0) {
-      probe.askOthersAt = never
-      return
-    }
-    probe.relays = relays.map((relay) => relay.node)
-    for (const relay of relays) this.#tell(relay.address, { kind: 'pingRequest', sequence: probe.sequence, to: member.node, address: member.address }, outbox)
-  }
-
-  /** The interval is over. Relays that did not even say that they tried speak against this node. */
-  #judgeProbe(now: Now, outbox: MembershipOutbox): void {
-    const probe = this.#probe
-    this.#probe = undefined
-    if (!probe) return
-    if (probe.answered) return this.#awareness.change(-1)
-    this.#awareness.change(probe.relays.length > 0 ? probe.relays.length - Math.min(probe.nacks, probe.relays.length) : 1)
-    const known = this.#roster.get(probe.node)
-    if (known === undefined || !isLive(known.member.state)) return
-    this.#judge(now, { member: { ...known.member, state: 'suspect' }, by: this.#self.node }, outbox)
-  }
-
-  #relay(now: Now, sender: Sender, sequence: number, to: NodeId, address: Address, outbox: MembershipOutbox): void {
-    const own = this.#nextSequence()
-    const { probeTimeoutMs, probeIntervalMs } = this.#settings
-    const taken = this.#relays.add({ sequence: own, requester: sender.address, requesterSequence: sequence, nackAt: this.#later(now, probeTimeoutMs * 0.8), endsAt: this.#later(now, 2 * probeIntervalMs), nacked: false })
-    if (taken) this.#tell(address, { kind: 'ping', sequence: own, to }, outbox, this.#known(to))
-  }
-
-  #answered(sender: Sender, sequence: number, outbox: MembershipOutbox): void {
-    const probe = this.#probe
-    if (probe?.sequence === sequence && (probe.node === sender.node || probe.relays.includes(sender.node))) probe.answered = true
-    const relay = this.#relays.answered(sequence)
-    if (relay) this.#tell(relay.requester, { kind: 'pong', sequence: relay.requesterSequence }, outbox)
   }
 
   #bury(now: Now, outbox: MembershipOutbox): void {
@@ -371,7 +308,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
 
   #gossip(now: Now, outbox: MembershipOutbox): void {
     this.#gossipAt = never
-    for (const member of this.#some(this.#settings.gossipFanout, () => true)) {
+    for (const member of this.#some(this.#settings.gossipFanout)) {
       if (this.#updates.size + this.#hintNews.size === 0) return
       this.#tell(member.address, { kind: 'gossip' }, outbox)
     }
@@ -384,12 +321,12 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     const dead = this.#roster.entries.filter((entry) => entry.member.state === 'dead')
     if (dead.length === 0) return
     const { member } = this.#random.pick(dead)
-    this.#tell(member.address, { kind: 'ping', sequence: this.#nextSequence(), to: member.node }, outbox, member)
+    this.#tell(member.address, { kind: 'ping', sequence: this.#detector.sequence(), to: member.node }, outbox, member)
   }
 
   #syncSomebody(now: Now, outbox: MembershipOutbox): void {
     this.#syncAt = this.#later(now, this.#settings.syncIntervalMs)
-    for (const member of this.#some(1, (other) => other.state === 'alive')) outbox.sync(member.node, { kind: 'sync', ...this.#everything() })
+    for (const member of this.#some(1)) outbox.sync(member.node, { kind: 'sync', ...this.#everything() })
   }
 
   #joinSync(now: Now, node: NodeId, outbox: MembershipOutbox): void {
@@ -404,7 +341,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
    * Fills a datagram with news: first this node's own record, so that whoever hears of it at all knows it; then what the
    * other side should hear about itself when it is held for suspect or dead; then what is still to be told.
    */
-  #tell(to: Address, head: Headless, outbox: MembershipOutbox, about?: Member): void {
+  #tell(to: Address, head: Head, outbox: MembershipOutbox, about?: Member): void {
     const updates: Update[] = [{ member: this.#self, by: undefined }]
     if (about && about.state !== 'alive') updates.push({ member: about, by: undefined })
     let left = DATAGRAM_BYTES_MAX - HEAD_BYTES
@@ -416,21 +353,9 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     outbox.datagram(to, { ...head, updates, hints: hints.values })
   }
 
-  #send(to: Address, message: GossipMessage, outbox: MembershipOutbox): void {
-    outbox.datagram(to, message)
-  }
-
-  #padding(): Uint8Array {
-    return new Uint8Array(PROBE_BYTES)
-  }
-
-  #known(node: NodeId): Member | undefined {
-    return this.#roster.get(node)?.member
-  }
-
   /** Up to `count` live members, drawn at random. */
-  #some(count: number, fits: (member: Member) => boolean): readonly Member[] {
-    const members = this.#roster.entries.map((entry) => entry.member).filter((member) => isLive(member.state) && fits(member))
+  #some(count: number): readonly Member[] {
+    const members = this.#roster.entries.map((entry) => entry.member).filter((member) => isLive(member.state))
     shuffle(members, this.#random)
     return members.slice(0, count)
   }
@@ -445,11 +370,6 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     if (this.#self.state !== 'left') this.#gossipAt = Math.min(this.#gossipAt, now.monotonic + this.#settings.gossipIntervalMs) as Instant
   }
 
-  #nextSequence(): number {
-    this.#sequence = (this.#sequence + 1) >>> 0
-    return this.#sequence
-  }
-
   #later(now: Now, ms: number): Instant {
     return (now.monotonic + ms) as Instant
   }
@@ -460,15 +380,10 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     const copy = new Membership({ self: this.#self, run: this.#run, random: this.#random.clone(), settings: this.#settings })
     copy.#self = this.#self
     copy.#roster = this.#roster.clone()
-    copy.#rota = this.#rota.clone(copy.#random)
-    copy.#awareness = this.#awareness.clone()
-    copy.#relays = this.#relays.clone()
+    copy.#detector = this.#detector.clone(copy.#random)
     copy.#hints = this.#hints.clone()
     copy.#updates = this.#updates.clone()
     copy.#hintNews = this.#hintNews.clone()
-    copy.#probe = this.#probe && { ...this.#probe }
-    copy.#sequence = this.#sequence
-    copy.#probeAt = this.#probeAt
     copy.#gossipAt = this.#gossipAt
     copy.#reviveAt = this.#reviveAt
     copy.#syncAt = this.#syncAt
@@ -479,17 +394,11 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
   }
 
   digest(): string {
-    const hash = new Hash().number(this.wakeAt).number(this.#sequence).number(this.#awareness.score)
+    const hash = new Hash().number(this.wakeAt).number(this.#detector.score)
     for (const member of this.members) hash.bytes(encode(memberRecord, member))
     for (const hint of this.#hints.all) hash.bytes(encode(shardHint, hint))
     return hash.digest()
   }
 }
-
-type Headless =
-  | { readonly kind: 'ping'; readonly sequence: number; readonly to: NodeId }
-  | { readonly kind: 'pingRequest'; readonly sequence: number; readonly to: NodeId; readonly address: Address }
-  | { readonly kind: 'pong'; readonly sequence: number }
-  | { readonly kind: 'gossip' }
 
 assert(encode(envelope, { format: 1, network: 0, clusterId: '0'.repeat(32) as never, node: '0'.repeat(32) as NodeId, run: 0 }).length + 1 + 4 + 16 + 66 + 4 <= HEAD_BYTES, 'the room kept for a head')

@@ -1,8 +1,5 @@
-//! One probe of one member, and the probes that are passed on for others.
-//!
-//!   ping ──probeTimeout──▶ pingRequest to a few others ──rest of the interval──▶ nobody got an answer: suspect it
-//!
-//! A relay that gets no answer in time says so (nack): silence of relays then speaks against oneself, not the member.
+//! One probe of one member, and the probes that are passed on for others. A relay that gets no answer in time
+//! says so (nack): silence of relays then speaks against oneself, not the member.
 
 import type { Address, Instant, NodeId } from '../../units.ts'
 
@@ -11,7 +8,6 @@ export interface Probe {
   readonly node: NodeId
   readonly sequence: number
   askOthersAt: Instant
-  endsAt: Instant
   relays: readonly NodeId[]
   nacks: number
   answered: boolean
