@@ -13,71 +13,17 @@
 import type { Actor, Now } from '../actor.ts'
 import { assert } from '../assert.ts'
 import { Hash } from '../hash.ts'
-import { type Ballot, type Decision, type FoundingMessage, FoundingRefusal, type Member, type Sender } from '../message/gossip.ts'
+import { type Ballot, type Decision, type FoundingMessage, FoundingRefusal } from '../message/gossip.ts'
 import type { Random } from '../random.ts'
 import { type Address, clusterId, type Instant, never, type NodeId } from '../units.ts'
+import { Acceptor, type Standing } from './acceptor.ts'
 import { compareBallots, firstMasters, newDecision, standingDecision, tied } from './ballot.ts'
-import { drawValue, type FoundingState, type IdentityChanges, type IdentityState } from './identity.ts'
+import { type FoundingInput, type FoundingOptions, type FoundingOutbox, type FoundingSettings, foundingSettings } from './founding-boundary.ts'
+import { drawValue, type IdentityChanges, type IdentityState } from './identity.ts'
 import { Proposal } from './proposal.ts'
+import { isInSight, Sight } from './sight.ts'
 
-export interface FoundingSettings {
-  /** So long the highest value in sight waits before it proposes, so that others are heard of. */
-  readonly settleMs: number
-  /** Every lower one waits so much longer than the one above it. */
-  readonly staggerMs: number
-  /** What is unanswered is sent again this often. */
-  readonly resendMs: number
-  /** After a quorum has promised, the rest of those in sight have so long: the highest values should be masters. */
-  readonly collectMs: number
-  /** A proposal that has no quorum by then is given up. */
-  readonly proposalMs: number
-  /** The longest wait before the next try. */
-  readonly backoffMs: number
-  readonly inquireMs: number
-  /** The decision is told to fresh nodes in sight this often, and for so long. */
-  readonly announceMs: number
-  readonly announceForMs: number
-}
-
-export const foundingSettings: FoundingSettings = {
-  settleMs: 200, staggerMs: 150, resendMs: 150, collectMs: 150, proposalMs: 1200, backoffMs: 3000, inquireMs: 500, announceMs: 250, announceForMs: 30_000,
-}
-
-export interface FoundingOptions {
-  readonly node: NodeId
-  readonly address: Address
-  readonly eligible: boolean
-  /** How many fresh nodes must agree; 0 for a node that only ever joins. */
-  readonly expect: number
-  /** Neither range nor seeds: nobody else can be there, so nobody is waited for. */
-  readonly alone: boolean
-  readonly random: Random
-  readonly settings?: Partial<FoundingSettings>
-}
-
-export type FoundingInput =
-  | { readonly kind: 'start'; readonly identity: IdentityState }
-  /** Discovery has asked every candidate once. */
-  | { readonly kind: 'scanned' }
-  /** Membership's view of another node changed. */
-  | { readonly kind: 'member'; readonly member: Member }
-  | { readonly kind: 'datagram'; readonly sender: Sender; readonly message: FoundingMessage }
-  | { readonly kind: 'saved'; readonly ticket: number }
-  /** The registry has admitted this node: there is nothing left to found. */
-  | { readonly kind: 'admitted' }
-
-export interface FoundingOutbox {
-  datagram(to: Address, message: FoundingMessage): void
-  /** Through the identity, which answers `saved` with the ticket. */
-  save(ticket: number, changes: IdentityChanges): void
-  /** Durable: this node belongs to the cluster now. */
-  decided(decision: Decision): void
-  /** Durable: this node joins, and never founds. Said at every start of such a node. */
-  ended(): void
-  /** Durable: this node has drawn another value. */
-  redrawn(value: number): void
-  log(level: 'info' | 'warning' | 'error', text: string): void
-}
+export type { FoundingInput, FoundingOptions, FoundingOutbox, FoundingSettings } from './founding-boundary.ts'
 
 type Stage = 'idle' | 'fresh' | 'joining' | 'member'
 type Effect =
@@ -95,9 +41,9 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
   readonly #random: Random
   #stage: Stage = 'idle'
   #value = 0
-  #state: FoundingState = { promised: undefined, accepted: undefined, expect: 0, ended: false, decided: undefined }
+  #acceptor: Acceptor
   #scanned: boolean
-  #sight = new Map<NodeId, Member>()
+  #sight = new Sight()
   #proposal: Proposal | undefined
   #round = 0
   #tries = 0
@@ -114,6 +60,7 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
     this.#options = options
     this.#settings = { ...foundingSettings, ...options.settings }
     this.#random = options.random
+    this.#acceptor = new Acceptor(options.expect)
     this.#scanned = options.alone
   }
 
@@ -137,7 +84,7 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
         return this.#consider(now, outbox)
       case 'member':
         if (input.member.node === this.#options.node) return
-        this.#sight.set(input.member.node, input.member)
+        this.#sight.put(input.member)
         if (isInSight(input.member) && input.member.clusterId !== undefined) return this.#meetFounded(now, input.member.clusterId, outbox)
         return this.#consider(now, outbox)
       case 'datagram':
@@ -158,7 +105,7 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
   #start(now: Now, identity: IdentityState, outbox: FoundingOutbox): void {
     const { expect } = this.#options
     this.#value = identity.value
-    this.#state = identity.founding
+    this.#acceptor.state = identity.founding
     this.#round = identity.founding.promised?.round ?? 0
     if (identity.clusterId !== undefined) this.#stage = 'member'
     else if (identity.founding.ended || expect === 0) this.#stage = 'joining'
@@ -167,21 +114,16 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
       if (expect > 0) this.#inquireAt = now.monotonic
       outbox.ended()
     }
-    if (this.#stage === 'fresh' && this.#bound) {
-      this.#say('error', `this node has promised to found with expect ${this.#state.expect}, but was started with ${expect}: start it with ${this.#state.expect}`, outbox)
+    if (this.#stage === 'fresh' && this.#acceptor.isBoundElsewhere) {
+      this.#say('error', `this node has promised to found with expect ${this.#acceptor.state.expect}, but was started with ${expect}: start it with ${this.#acceptor.state.expect}`, outbox)
     }
     this.#consider(now, outbox)
-  }
-
-  /** Its promises were given under another number of nodes. */
-  get #bound(): boolean {
-    return this.#state.expect !== 0 && this.#state.expect !== this.#options.expect
   }
 
   #message(now: Now, from: NodeId, address: Address, message: FoundingMessage, outbox: FoundingOutbox): void {
     if (message.kind === 'decided') return this.#learn(now, message.decision, outbox)
     if (this.#stage === 'member') {
-      const { decided } = this.#state
+      const { decided } = this.#acceptor.state
       if (decided && message.kind !== 'redraw') this.#send(now, address, { kind: 'decided', decision: decided }, outbox)
       return
     }
@@ -210,28 +152,23 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
 
   // ---- acceptor ----------------------------------------------------------------------------------------------------
 
-  #refusal(ballot: Ballot, expect: number): FoundingMessage | undefined {
-    const refuse = (reason: number): FoundingMessage => ({ kind: 'refused', ballot, reason, expect: this.#state.expect || this.#options.expect, promised: this.#state.promised })
-    if (this.#stage !== 'fresh') return refuse(FoundingRefusal.mayNotFound)
-    if (this.#bound || expect !== this.#options.expect) return refuse(FoundingRefusal.otherExpect)
-    if (this.#tooMany) return refuse(FoundingRefusal.tooMany)
-    return this.#state.promised && compareBallots(ballot, this.#state.promised) < 0 ? refuse(FoundingRefusal.lowBallot) : undefined
+  get #standing(): Standing {
+    return { fresh: this.#stage === 'fresh', tooMany: this.#tooMany }
   }
 
   #prepared(now: Now, from: Address, ballot: Ballot, expect: number, outbox: FoundingOutbox): void {
-    const refusal = this.#refusal(ballot, expect)
+    const refusal = this.#acceptor.refusal(ballot, expect, this.#standing)
     if (refusal) return this.#send(now, from, refusal, outbox)
-    if (!this.#state.promised || compareBallots(ballot, this.#state.promised) > 0) this.#save({ founding: { ...this.#state, promised: ballot, expect } }, outbox)
+    if (this.#acceptor.promise(ballot, expect)) this.#save({ founding: this.#acceptor.state }, outbox)
     this.#yieldTo(now, ballot)
     const { address, eligible } = this.#options
-    this.#whenSaved(now, { kind: 'reply', to: from, message: { kind: 'promise', ballot, expect, value: this.#value, eligible, address, accepted: this.#state.accepted } }, outbox)
+    this.#whenSaved(now, { kind: 'reply', to: from, message: { kind: 'promise', ballot, expect, value: this.#value, eligible, address, accepted: this.#acceptor.state.accepted } }, outbox)
   }
 
   #asked(now: Now, from: Address, ballot: Ballot, expect: number, decision: Decision, outbox: FoundingOutbox): void {
-    const refusal = this.#refusal(ballot, expect)
+    const refusal = this.#acceptor.refusal(ballot, expect, this.#standing)
     if (refusal) return this.#send(now, from, refusal, outbox)
-    const known = this.#state.accepted
-    if (!known || compareBallots(ballot, known.ballot) > 0) this.#save({ founding: { ...this.#state, promised: ballot, expect, accepted: { ballot, decision } } }, outbox)
+    if (this.#acceptor.accept(ballot, expect, decision)) this.#save({ founding: this.#acceptor.state }, outbox)
     this.#yieldTo(now, ballot)
     this.#whenSaved(now, { kind: 'reply', to: from, message: { kind: 'accepted', ballot } }, outbox)
   }
@@ -246,13 +183,8 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
 
   // ---- proposer ----------------------------------------------------------------------------------------------------
 
-  /** Other fresh nodes in sight that may found. */
-  get #founders(): readonly Member[] {
-    return [...this.#sight.values()].filter((member) => isInSight(member) && member.clusterId === undefined && member.expect > 0)
-  }
-
   get #tooMany(): boolean {
-    return !this.#options.alone && this.#founders.length + 1 >= 2 * this.#options.expect
+    return !this.#options.alone && this.#sight.founders.length + 1 >= 2 * this.#options.expect
   }
 
   /** Decides whether to propose, and when; on every change of what is in sight. */
@@ -262,15 +194,15 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
       return
     }
     if (this.#proposal || this.#proposeAt !== never) return
-    const above = this.#founders.filter((member) => member.value > this.#value).length
+    const above = this.#sight.founders.filter((member) => member.value > this.#value).length
     const stagger = above * this.#settings.staggerMs + this.#random.below(this.#settings.staggerMs)
     this.#proposeAt = this.#options.alone ? now.monotonic : this.#later(now, this.#settings.settleMs + stagger)
   }
 
   #mayPropose(outbox: FoundingOutbox): boolean {
     const { expect } = this.#options
-    if (this.#stage !== 'fresh' || !this.#scanned || this.#bound) return false
-    const founders = this.#founders
+    if (this.#stage !== 'fresh' || !this.#scanned || this.#acceptor.isBoundElsewhere) return false
+    const founders = this.#sight.founders
     const other = founders.find((member) => member.expect !== expect)
     if (other) this.#say('error', `${other.address} was started with expect ${other.expect}, this node with ${expect}: all nodes that found a cluster need the same number`, outbox)
     if (this.#tooMany) {
@@ -285,7 +217,7 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
     if (!this.#mayPropose(outbox)) return
     const { node, expect, address } = this.#options
     const ballot = { round: ++this.#round, value: this.#value, node }
-    const peers = [{ node, address }, ...this.#founders.filter((member) => member.expect === expect).map((member) => ({ node: member.node, address: member.address }))]
+    const peers = [{ node, address }, ...this.#sight.founders.filter((member) => member.expect === expect).map((member) => ({ node: member.node, address: member.address }))]
     this.#proposal = new Proposal(ballot, expect, peers, now.monotonic, this.#settings)
     this.#ship(now, outbox)
   }
@@ -347,7 +279,7 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
   #decide(decision: Decision, outbox: FoundingOutbox): void {
     this.#stage = 'member'
     this.#rest()
-    this.#save({ clusterId: decision.clusterId, founding: { ...this.#state, decided: decision } }, outbox)
+    this.#save({ clusterId: decision.clusterId, founding: { ...this.#acceptor.state, decided: decision } }, outbox)
     this.#waiting.push({ ticket: this.#ticket, effect: { kind: 'decided', decision } })
   }
 
@@ -358,13 +290,13 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
 
   #meetFounded(now: Now, met: Decision['clusterId'], outbox: FoundingOutbox): void {
     if (this.#stage !== 'fresh') return
-    const { accepted } = this.#state
+    const { accepted } = this.#acceptor.state
     // Its id was drawn for the one decision that this node accepted: so that is what was decided.
     if (accepted?.decision.clusterId === met) return this.#decide(accepted.decision, outbox)
     this.#stage = 'joining'
     this.#rest()
     this.#inquireAt = now.monotonic
-    this.#save({ founding: { ...this.#state, ended: true } }, outbox)
+    this.#save({ founding: { ...this.#acceptor.state, ended: true } }, outbox)
     this.#waiting.push({ ticket: this.#ticket, effect: { kind: 'ended' } })
   }
 
@@ -398,20 +330,20 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
 
   #inquire(now: Now, outbox: FoundingOutbox): void {
     this.#inquireAt = this.#later(now, this.#settings.inquireMs)
-    const founded = [...this.#sight.values()].filter((member) => isInSight(member) && member.clusterId !== undefined)
+    const { founded } = this.#sight
     if (founded.length > 0) outbox.datagram(this.#random.pick(founded).address, { kind: 'inquire' })
   }
 
   #announce(now: Now, outbox: FoundingOutbox): void {
-    const { decided } = this.#state
+    const { decided } = this.#acceptor.state
     this.#announceAt = now.monotonic < this.#announceUntil ? this.#later(now, this.#settings.announceMs) : never
-    if (decided) for (const member of this.#founders) outbox.datagram(member.address, { kind: 'decided', decision: decided })
+    if (decided) for (const member of this.#sight.founders) outbox.datagram(member.address, { kind: 'decided', decision: decided })
   }
 
   // ---- the disk ----------------------------------------------------------------------------------------------------
 
   #save(changes: IdentityChanges, outbox: FoundingOutbox): void {
-    if (changes.founding) this.#state = changes.founding
+    if (changes.founding) this.#acceptor.state = changes.founding
     outbox.save(++this.#ticket, changes)
   }
 
@@ -466,9 +398,9 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
     const copy = new Founding({ ...this.#options, random: this.#random.clone() })
     copy.#stage = this.#stage
     copy.#value = this.#value
-    copy.#state = this.#state
+    copy.#acceptor = this.#acceptor.clone()
     copy.#scanned = this.#scanned
-    copy.#sight = new Map(this.#sight)
+    copy.#sight = this.#sight.clone()
     copy.#proposal = this.#proposal?.clone()
     copy.#round = this.#round
     copy.#tries = this.#tries
@@ -484,13 +416,9 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
   }
 
   digest(): string {
-    return new Hash().text(this.#stage).number(this.#value).number(this.#round).number(this.#ticket).number(this.#saved).number(this.wakeAt).text(JSON.stringify(this.#state)).digest()
+    return new Hash().text(this.#stage).number(this.#value).number(this.#round).number(this.#ticket).number(this.#saved).number(this.wakeAt).text(JSON.stringify(this.#acceptor.state)).digest()
   }
 }
 
 /** Different sentences; each is said once. */
 const SAID_MAX = 64
-
-function isInSight(member: Member): boolean {
-  return member.state === 'alive' || member.state === 'suspect'
-}
