@@ -5,17 +5,19 @@
 //! the ordinal at which it begins; they lie next to one another.
 
 import { assert } from '../assert.ts'
+import { ITEMS_MAX } from '../message/jobs.ts'
 import { MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
 import { readCount, readPacked, writePacked } from '../message/packed.ts'
 
 export class Batches {
   #firsts = new Float64Array(4)
-  #counts = new Uint32Array(4)
-  #ordinals = new Uint32Array(4)
+  /** An add holds at most 65,535 items: counts and ordinals fit two bytes, and a record thirty. */
+  #counts = new Uint16Array(4)
+  #ordinals = new Uint16Array(4)
   #entries = new Float64Array(4)
   #added = new Float64Array(4)
   /** Jobs that have not ended; 0 is a record that is only waiting to be swept. */
-  #live = new Uint32Array(4)
+  #live = new Uint16Array(4)
   #size = 0
   #empty = 0
   /** The record found last: neighbours are asked for in a row. */
@@ -112,7 +114,7 @@ export class Batches {
       const ordinal = readPacked(reader)
       entry += readPacked(reader)
       const ended = readPacked(reader)
-      if (first === 0 || ended >= count) throw new MalformedMessage('a batch without a job')
+      if (first === 0 || ended >= count || count > ITEMS_MAX || ordinal > ITEMS_MAX) throw new MalformedMessage('a batch without a job')
       batches.append(first, count, ordinal, entry, reader.f64())
       batches.#live[at] = count - ended
       number = first + count
@@ -160,18 +162,18 @@ export class Batches {
     if (this.#empty * 4 > this.#size) return this.#sweep()
     const capacity = this.#size * 2
     this.#firsts = widened(this.#firsts, new Float64Array(capacity))
-    this.#counts = widened(this.#counts, new Uint32Array(capacity))
-    this.#ordinals = widened(this.#ordinals, new Uint32Array(capacity))
+    this.#counts = widened(this.#counts, new Uint16Array(capacity))
+    this.#ordinals = widened(this.#ordinals, new Uint16Array(capacity))
     this.#entries = widened(this.#entries, new Float64Array(capacity))
     this.#added = widened(this.#added, new Float64Array(capacity))
-    this.#live = widened(this.#live, new Uint32Array(capacity))
+    this.#live = widened(this.#live, new Uint16Array(capacity))
   }
 }
 
 /** Sweeping fewer is not worth it. */
 const EMPTY_MIN = 64
 
-function widened<T extends Float64Array | Uint32Array>(from: T, to: T): T {
+function widened<T extends Float64Array | Uint16Array>(from: T, to: T): T {
   to.set(from)
   return to
 }
