@@ -9,11 +9,11 @@ import type { Random } from '@horus/core/random'
 import type { ReplicaInput, ReplicaObservation, ReplicaOutbox, ReplicaEvent, Identity } from '@horus/core/replica'
 import type { Address, Instant, NodeId } from '@horus/core/units'
 import { never } from '@horus/core/units'
-import { NodeProcess, type BlockDevice, type ReplicaActor } from '@horus/core/world/node'
+import { SimulatedDevice } from '@horus/core/world/device'
+import { NodeProcess, type ReplicaActor } from '@horus/core/world/node'
 import type { Process } from '@horus/core/world/process'
 import { World, type WorldWatcher } from '@horus/core/world/world'
 import { Random as Generator } from '@horus/core/random'
-import { PlainDisk } from './plain-disk.ts'
 
 const FILE = 'count'
 
@@ -178,7 +178,7 @@ export interface ToyWorld {
   readonly watcher: Silent
 }
 
-export const emptyDisk = (): BlockDevice => new PlainDisk()
+export const emptyDisk = (): SimulatedDevice => new SimulatedDevice()
 
 export function toyWorld(seed: number, careless = false, everyMs = 1): ToyWorld {
   const watcher = new Silent()

@@ -3,7 +3,7 @@
 import type { Actor, Now } from '../actor.ts'
 import type { Random } from '../random.ts'
 import type { Address, ConnectionId } from '../units.ts'
-import type { Link, LinkEnd } from './link.ts'
+import type { Death, Link, LinkEnd } from './link.ts'
 import { Process, type AnyInput } from './process.ts'
 import type { World } from './world.ts'
 
@@ -63,7 +63,7 @@ export class ClientProcess extends Process implements ClientProcessOutbox {
     this.#actor!.wake(now, this)
   }
 
-  protected override died(how: 'killed' | 'unreachable'): void {
+  protected override died(how: Death): void {
     for (const end of this.#connections.values()) this.world.network.ended(end, how)
     this.#connections.clear()
     this.#actor = undefined

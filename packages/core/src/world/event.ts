@@ -1,5 +1,6 @@
 //! What lies in the world's queue.
 
+import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 import type { Address } from '../units.ts'
 import type { Link, LinkEnd } from './link.ts'
 import type { Process } from './process.ts'
@@ -12,7 +13,7 @@ export interface Stage {
 
 export type WorldEvent =
   | { readonly kind: 'wake' | 'turn' | 'restart' | 'resume'; readonly process: Process; readonly run: number }
-  | { readonly kind: 'device'; readonly process: Process; readonly run: number; readonly request: number }
+  | { readonly kind: 'device'; readonly process: Process; readonly run: number; readonly request: DeviceRequest; readonly answer: DeviceAnswer }
   | { readonly kind: 'datagram'; readonly from: Address; readonly process: Process; readonly bytes: Uint8Array }
   | { readonly kind: 'dial'; readonly link: Link; readonly process: Process | undefined }
   | { readonly kind: 'linkMessage'; readonly link: Link; readonly end: LinkEnd; readonly bytes: Uint8Array }

@@ -5,7 +5,9 @@ import type { Random } from '../random.ts'
 import type { ClientProcess } from './client.ts'
 import { QUIET_NETWORK } from './conditions.ts'
 import type { Stage } from './event.ts'
-import { QUIET_DISK, type BlockDevice, type NodeProcess } from './node.ts'
+import type { SimulatedDevice } from './device.ts'
+import type { Death } from './link.ts'
+import { QUIET_DISK, type NodeProcess } from './node.ts'
 import { NO_FAULTS, type FaultPlan } from './plan.ts'
 import type { Process } from './process.ts'
 import type { World } from './world.ts'
@@ -17,7 +19,7 @@ export interface FaultGuard {
   wiped(node: NodeProcess): void
   /** Nodes that lead something. */
   leaders(): readonly NodeProcess[]
-  emptyDisk(): BlockDevice
+  emptyDisk(): SimulatedDevice
 }
 
 const SOURCES = ['wallJump', 'partition', 'cut', 'crash', 'pause', 'wipe', 'clientCrash', 'stop'] as const
@@ -144,9 +146,9 @@ export class Faults implements Stage {
   #crash(random: Random): boolean {
     const node = this.#victim(random)
     if (node === undefined || !node.running) return false
-    const how = random.chance(this.#plan.unreachableChance) ? 'unreachable' : 'killed'
+    const how: Death = random.chance(this.#plan.unreachableChance) ? 'unreachable' : random.pick(['killed', 'restarted'])
     node.restartAfterMs = random.fraction() * this.#plan.downMsMax
-    if (random.chance(this.#plan.midInputChance)) node.crashAfter(1 + random.below(EFFECTS_MAX))
+    if (random.chance(this.#plan.midInputChance)) node.crashAfter(1 + random.below(EFFECTS_MAX), how)
     else node.crash(how)
     return true
   }

@@ -6,6 +6,12 @@
 import type { ConnectionId, NodeId } from '../units.ts'
 import type { Process } from './process.ts'
 
+/**
+ * How a run ends. A killed process's system closes its connections and keeps what was written; a machine that loses its
+ * power tells nobody and loses what was not flushed; one that restarts at once loses that too, but answers whoever asks.
+ */
+export type Death = 'killed' | 'restarted' | 'unreachable'
+
 /** What a side sends before it is up waits here; more is dropped, as a host would. */
 const QUEUED_MAX = 4096
 

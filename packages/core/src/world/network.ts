@@ -6,7 +6,7 @@ import type { Address, ConnectionId, NodeId } from '../units.ts'
 import { quantize } from './clock.ts'
 import type { NetworkConditions } from './conditions.ts'
 import type { WorldEvent } from './event.ts'
-import { Link, LinkEnd } from './link.ts'
+import { type Death, Link, LinkEnd } from './link.ts'
 import type { Process } from './process.ts'
 import type { World } from './world.ts'
 
@@ -127,13 +127,13 @@ export class Network {
     this.#world.pushAt(other.lastArrival, { kind: 'linkDown', link: end.link, end: other })
   }
 
-  /** The run behind an end has ended. A killed process's system tells the other side; a machine without power does not. */
-  ended(end: LinkEnd, how: 'killed' | 'unreachable'): void {
+  /** The run behind an end has ended. */
+  ended(end: LinkEnd, how: Death): void {
     const link = end.link
     const other = link.other(end)
     end.state = 'down'
     if (other === undefined) return
-    if (how === 'killed') {
+    if (how !== 'unreachable') {
       other.lastArrival = Math.max(other.lastArrival, this.#world.now + this.conditions.delay())
       this.#world.pushAt(other.lastArrival, { kind: 'linkDown', link, end: other })
     } else this.#world.push(this.#halfOpen(), { kind: 'linkDown', link, end: other })

@@ -7,18 +7,10 @@ import type { Identity, ReplicaEvent, ReplicaInput, ReplicaObservation, ReplicaO
 import type { Random } from '../random.ts'
 import type { Address, ConnectionId, NodeId } from '../units.ts'
 import { quantize } from './clock.ts'
-import type { Link, LinkEnd } from './link.ts'
+import type { SimulatedDevice } from './device.ts'
+import type { Death, Link, LinkEnd } from './link.ts'
 import { Process, type AnyInput } from './process.ts'
 import type { World } from './world.ts'
-
-/** What a node's process needs of a simulated disk. */
-export interface BlockDevice {
-  /** Takes a request; nothing of it is answered, or durable, before `complete`. */
-  execute(request: DeviceRequest): void
-  complete(request: number): DeviceAnswer
-  /** The machine loses power: of what was not flushed each sector is kept, dropped or torn. */
-  crash(random: Random): void
-}
 
 export interface DiskSettings {
   readonly delayMsMin: number
@@ -30,17 +22,18 @@ export interface DiskSettings {
 
 export const QUIET_DISK: DiskSettings = { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 }
 
-export type ReplicaActor = Actor<ReplicaInput, ReplicaOutbox>
+/** What the world needs of a replica. */
+export type ReplicaActor = Pick<Actor<ReplicaInput, ReplicaOutbox>, 'receive' | 'wake' | 'wakeAt'>
 
 export interface NodeSetup {
   /** Makes the actor of a new run, with a generator of its own. */
   readonly make: (process: NodeProcess, random: Random) => ReplicaActor
-  readonly device: BlockDevice
+  readonly device: SimulatedDevice
 }
 
 export class NodeProcess extends Process implements ReplicaOutbox {
   diskSettings: DiskSettings = QUIET_DISK
-  #disk: BlockDevice
+  #disk: SimulatedDevice
   #identity: Identity | undefined
   #actor: ReplicaActor | undefined
   readonly #make: NodeSetup['make']
@@ -63,7 +56,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
     return this.running ? this.#actor : undefined
   }
 
-  get disk(): BlockDevice {
+  get disk(): SimulatedDevice {
     return this.#disk
   }
 
@@ -85,7 +78,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   }
 
   /** A new, empty disk, as after a fire; only while the process is down. */
-  replaceDisk(disk: BlockDevice): void {
+  replaceDisk(disk: SimulatedDevice): void {
     if (!this.running) this.#disk = disk
   }
 
@@ -107,7 +100,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
     this.#actor!.wake(now, this)
   }
 
-  protected override died(how: 'killed' | 'unreachable'): void {
+  protected override died(how: Death): void {
     for (const end of this.#links.values()) this.world.network.ended(end, how)
     for (const end of this.#clients.values()) this.world.network.ended(end, how)
     this.#links.clear()
@@ -115,13 +108,15 @@ export class NodeProcess extends Process implements ReplicaOutbox {
     this.#addresses.clear()
     this.#identity = undefined
     this.#actor = undefined
-    this.#disk.crash(this.#random)
+    if (how === 'killed') this.#disk.kill()
+    else this.#disk.crash(this.#random)
   }
 
   // ---- what arrives ------------------------------------------------------------------------------------------------
 
-  override deviceDone(request: number): void {
-    this.#input({ kind: 'device', answer: this.#disk.complete(request) })
+  override deviceDone(request: DeviceRequest, answer: DeviceAnswer): void {
+    this.#disk.complete(request)
+    this.#input({ kind: 'device', answer })
   }
 
   override datagramArrived(from: Address, bytes: Uint8Array): void {
@@ -184,12 +179,12 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   device(request: DeviceRequest): void {
     if (!this.effect(request.kind, request)) return
     this.#hashRequest(request)
-    this.#disk.execute(request)
+    const answer = this.#disk.execute(request)
     const { delayMsMin, delayMsMax, slowChance, slowMsMax } = this.diskSettings
     let ms = delayMsMin + this.#random.fraction() * (delayMsMax - delayMsMin)
     if (slowChance > 0 && this.#random.chance(slowChance)) ms += this.#random.fraction() * slowMsMax
     this.#diskFreeAt = Math.max(this.#diskFreeAt, this.world.now) + quantize(ms)
-    this.world.pushAt(this.#diskFreeAt, { kind: 'device', process: this, run: this.run, request: request.request })
+    this.world.pushAt(this.#diskFreeAt, { kind: 'device', process: this, run: this.run, request, answer })
   }
 
   datagram(to: Address, bytes: Uint8Array): void {

@@ -62,7 +62,7 @@ export function drawPlan(random: Random): FaultPlan {
     driftMax: on() ? random.fraction() * 0.05 : 0,
     wallOffsetMsMax: on() ? random.between(1, 3000) : 0,
     wallJumpEveryMs: random.chance(0.25) ? random.between(5000, 30_000) : 0,
-    wallJumpMsMax: random.pick([200, 2000, 120_000, 4_000_000]),
+    wallJumpMsMax: random.pick([200, 2000, 120_000, 1_000_000]),
     partitionEveryMs: every(2000, 15_000),
     partitionMsMax: random.between(200, 6000),
     oneWayChance: chance(1),

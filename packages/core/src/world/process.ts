@@ -5,11 +5,12 @@
 //!     ▲─────────────crash───────────┘
 
 import type { Now } from '../actor.ts'
+import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 import { AssertionFailed } from '../assert.ts'
 import type { Address, NodeId } from '../units.ts'
 import { ProcessClock } from './clock.ts'
 import type { WorldEvent } from './event.ts'
-import type { Link, LinkEnd } from './link.ts'
+import type { Death, Link, LinkEnd } from './link.ts'
 import type { World } from './world.ts'
 
 /** More wakes of one process in one instant are an actor that never moves its `wakeAt` on. */
@@ -40,6 +41,7 @@ export abstract class Process {
   /** How long after its death it is started again; undefined leaves it dead until somebody starts it. */
   restartAfterMs: number | undefined
   #effectsLeft = Infinity
+  #death: Death = 'killed'
   #wokenAt = -1
   #spins = 0
 
@@ -56,9 +58,9 @@ export abstract class Process {
   protected abstract receive(now: Now, input: AnyInput): void
   protected abstract wakeActor(now: Now): void
   /** The run has ended: its links break, unsynced data is lost. */
-  protected abstract died(how: 'killed' | 'unreachable'): void
+  protected abstract died(how: Death): void
   /** The disk has carried out a request. */
-  abstract deviceDone(request: number): void
+  abstract deviceDone(request: DeviceRequest, answer: DeviceAnswer): void
   abstract datagramArrived(from: Address, bytes: Uint8Array): void
   /** The identity that a node has said to be durable. */
   abstract readonly nodeId: NodeId | undefined
@@ -88,8 +90,7 @@ export abstract class Process {
     this.deliver({ kind: 'start' })
   }
 
-  /** `unreachable` is a machine whose plug was pulled: nobody is told that its connections are gone. */
-  crash(how: 'killed' | 'unreachable' = 'killed'): void {
+  crash(how: Death = 'killed'): void {
     if (this.state === 'down') return
     this.run++
     this.state = 'down'
@@ -101,8 +102,10 @@ export abstract class Process {
   }
 
   /** The process dies as soon as it has done `effects` more effects. */
-  crashAfter(effects: number): void {
-    if (this.running) this.#effectsLeft = effects
+  crashAfter(effects: number, how: Death = 'killed'): void {
+    if (!this.running) return
+    this.#effectsLeft = effects
+    this.#death = how
   }
 
   /** Every effect asks first whether the process is still alive. */
@@ -149,7 +152,7 @@ export abstract class Process {
 
   #settle(turn: boolean): void {
     if (this.#effectsLeft <= 0) {
-      this.crash()
+      this.crash(this.#death)
       return
     }
     if (!this.running) return

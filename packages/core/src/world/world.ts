@@ -141,7 +141,7 @@ export class World {
         if (this.#reaches(event, event.process, event.run)) this.#wake(event.process)
         return
       case 'device':
-        if (this.#reaches(event, event.process, event.run)) event.process.deviceDone(event.request)
+        if (this.#reaches(event, event.process, event.run)) event.process.deviceDone(event.request, event.answer)
         return
       case 'datagram':
         if (this.#reaches(event, event.process, event.process.run)) event.process.datagramArrived(event.from, event.bytes)

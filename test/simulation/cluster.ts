@@ -1,0 +1,227 @@
+//! The cluster of one run: nodes on simulated disks, users on top, faults around, checkers watching.
+
+import { Random } from '@horus/core/random'
+import type { Identity, ReplicaEvent, ReplicaObservation, ReplicaOptions } from '@horus/core/replica'
+import type { Address, NodeId } from '@horus/core/units'
+import { ClientProcess } from '@horus/core/world/client'
+import { SimulatedDevice } from '@horus/core/world/device'
+import type { Stage } from '@horus/core/world/event'
+import { type FaultGuard, Faults } from '@horus/core/world/faults'
+import { NodeProcess, type ReplicaActor } from '@horus/core/world/node'
+import type { Process } from '@horus/core/world/process'
+import { World, type WorldWatcher } from '@horus/core/world/world'
+import { Auditor } from './auditor.ts'
+import { Checkers } from './check/all.ts'
+import { History } from './history.ts'
+import { Publisher } from './publisher.ts'
+import type { MakeClient, Scene } from './scene.ts'
+import type { Setup } from './setup.ts'
+import { SimClient, type User } from './sim-client.ts'
+import { Worker } from './worker.ts'
+
+/** What is under test, handed in. */
+export interface Parts {
+  readonly replica: (options: ReplicaOptions) => ReplicaActor
+  readonly client: MakeClient
+}
+
+const AUDIT_EVERY_MS = 25
+/** A node that ended itself, or died of a failed claim, is started again after this. */
+const RESTART_AFTER_MS = 500
+
+const Act = { audit: 1, join: 2, faults: 3 } as const
+
+export class Cluster implements WorldWatcher, FaultGuard, Stage {
+  readonly world: World
+  readonly history: History
+  readonly checkers: Checkers
+  readonly scene: Scene
+  readonly setup: Setup
+  readonly nodes: NodeProcess[] = []
+  readonly clients: ClientProcess[] = []
+  readonly auditor: Auditor
+  readonly publishers: Publisher[] = []
+  readonly #parts: Parts
+  readonly #faults: Faults
+  readonly #users: Random
+  readonly #clientByName = new Map<string, ClientProcess>()
+  readonly #userOf = new Map<string, User>()
+  readonly #lastRun = new Map<NodeProcess, number>()
+  /** Identities whose disk is lost: as long as one of them is a master by a committed configuration, no second disk may go. */
+  readonly #destroyed = new Set<NodeId>()
+  readonly #identities = new Map<NodeProcess, NodeId>()
+
+  constructor(setup: Setup, parts: Parts) {
+    this.setup = setup
+    this.#parts = parts
+    this.#users = setup.users
+    this.world = new World(setup.world, this)
+    this.history = new History(() => this.world.now)
+    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.driftMax, () => this.world.now)
+    this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
+    const seeds = Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
+    this.scene = { history: this.history, workload: setup.workload, seeds, makeClient: parts.client, calm: false, quiet: false }
+    this.auditor = new Auditor(this.scene)
+    for (let i = 0; i < setup.nodes; i++) this.#addNode(i, false)
+    for (let i = 0; i < setup.publishers; i++) this.#addClient(`publisher-${i}`, (random) => this.#publisher(i, random))
+    for (let i = 0; i < setup.workers; i++) {
+      const topic = setup.workload.topics[i % setup.workload.topics.length]!.name
+      this.#addClient(`worker-${i}`, (random) => new Worker(this.scene, `worker-${i}`, topic, random))
+    }
+    this.#addClient('auditor', () => this.auditor)
+    for (const at of setup.joins) this.world.schedule(at, this, Act.join)
+    this.world.schedule(setup.faultsAtMs, this, Act.faults)
+    this.world.schedule(AUDIT_EVERY_MS, this, Act.audit)
+  }
+
+  start(): void {
+    for (const node of this.nodes) node.start()
+    for (const client of this.clients) client.start()
+  }
+
+  /** The faults end; of a cluster of three and more one node may stay dead. */
+  heal(): void {
+    const dead = this.setup.leaveOneDead ? this.nodes.find((node) => this.#dispensable(node)) : undefined
+    if (dead !== undefined) dead.restartAfterMs = undefined
+    this.#faults.heal(dead)
+    this.scene.calm = true
+  }
+
+  get settled(): boolean {
+    return this.auditor.finished
+  }
+
+  /** What is still to do, for a run that never came to rest. */
+  describeRest(): string {
+    const leaders = [...this.checkers.leaders.latest].map(([shard, node]) => `shard ${shard}: ${node.name} (${node.state})`)
+    return [this.auditor.describe(), ...this.publishers.filter((publisher) => !publisher.finished).map((publisher) => publisher.describe()), `last leaders ${leaders.join(', ')}`].join('; ')
+  }
+
+  act(code: number): void {
+    if (code === Act.audit) {
+      this.checkers.audit()
+      this.scene.quiet = this.scene.calm && this.publishers.every((publisher) => publisher.finished)
+      this.world.schedule(AUDIT_EVERY_MS, this, Act.audit)
+    } else if (code === Act.join) this.#addNode(this.nodes.length, true).start()
+    else {
+      this.#faults.begin()
+      this.world.count('fault phase')
+    }
+  }
+
+  // ---- what the faults ask -----------------------------------------------------------------------------------------
+
+  leaders(): readonly NodeProcess[] {
+    return [...new Set(this.checkers.leaders.latest.values())].filter((node) => node.state === 'up')
+  }
+
+  mayWipe(node: NodeProcess): boolean {
+    const { configurations } = this.checkers.log
+    if (!this.#identities.has(node) || configurations.size === 0) return false
+    for (const { voters, outgoing } of configurations.values()) {
+      if (outgoing !== undefined || voters.length < 3 || voters.some((member) => this.#destroyed.has(member.node))) return false
+    }
+    return true
+  }
+
+  wiped(node: NodeProcess): void {
+    const id = this.#identities.get(node)
+    if (id !== undefined) this.#destroyed.add(id)
+  }
+
+  emptyDisk(): SimulatedDevice {
+    return new SimulatedDevice()
+  }
+
+  // ---- what the world tells ----------------------------------------------------------------------------------------
+
+  threw(process: Process, error: unknown): void {
+    const text = error instanceof Error ? error.stack ?? error.message : String(error)
+    this.checkers.report.broken('assert', `${process.name}: ${text}`)
+  }
+
+  identity(process: Process, identity: Identity): void {
+    if (process instanceof NodeProcess) this.#identities.set(process, identity.nodeId)
+  }
+
+  event(_process: Process, event: ReplicaEvent): void {
+    this.world.count(event.kind === 'log' ? `log ${event.level}` : event.kind)
+  }
+
+  observe(process: Process, observation: ReplicaObservation): void {
+    if (!(process instanceof NodeProcess)) return
+    this.world.count(`observed ${observation.kind}`)
+    if (this.#lastRun.get(process) !== process.run) {
+      this.#lastRun.set(process, process.run)
+      this.checkers.started(process)
+    }
+    this.checkers.observed(process, observation)
+  }
+
+  halted(process: Process, reason: string): void {
+    this.world.count('halted')
+    this.checkers.report.broken('halt', `${process.name} ended itself: ${reason}`)
+  }
+
+  stopped(): void {
+    this.world.count('stopped')
+  }
+
+  died(process: Process): void {
+    this.#userOf.get(process.name)?.died()
+    this.#userOf.delete(process.name)
+  }
+
+  // ---- building ----------------------------------------------------------------------------------------------------
+
+  #addNode(number: number, join: boolean): NodeProcess {
+    const { setup } = this
+    const seeds = this.nodes.length > 0 && join ? this.nodes.map((node) => node.home) : Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
+    const node = this.world.add((index) => new NodeProcess(this.world, index, `node-${number}`, addressOf(number), {
+      device: new SimulatedDevice(),
+      make: (process, random) => this.#parts.replica({
+        cluster: 'simulated', address: process.home, zone: '', version: '0.1.0', eligible: true, range: [], seeds: setup.nodes === 1 ? [] : seeds,
+        expect: join ? undefined : setup.expect, join, random, tuning: setup.tuning,
+      }),
+    }))
+    node.restartAfterMs = RESTART_AFTER_MS
+    this.nodes.push(node)
+    this.#faults.addNode(node)
+    return node
+  }
+
+  #addClient(name: string, makeUser: (random: Random) => User): void {
+    const client = this.world.add((index) => new ClientProcess(this.world, index, name, `10.1.0.${index}:1` as Address, (_process, random) => {
+      const user = makeUser(this.#users.fork())
+      this.#userOf.set(name, user)
+      return new SimClient(this.scene, random, user)
+    }))
+    client.restartAfterMs = RESTART_AFTER_MS
+    this.clients.push(client)
+    this.#clientByName.set(name, client)
+    // The auditor comes when all is over: it is no one to be hit.
+    if (name !== 'auditor') this.#faults.addClient(client)
+  }
+
+  /** A publisher whose process died has forgotten what it asked; the new one stands in its place. */
+  #publisher(number: number, random: Random): Publisher {
+    return (this.publishers[number] = new Publisher(this.scene, `publisher-${number}`, random))
+  }
+
+  /** Whether every shard still has a majority without this node. */
+  #dispensable(node: NodeProcess): boolean {
+    const id = this.#identities.get(node)
+    if (id === undefined || this.nodes.length < 3) return false
+    const dead = new Set<NodeId>([id, ...this.#destroyed])
+    for (const { voters, outgoing } of this.checkers.log.configurations.values()) {
+      for (const set of outgoing === undefined ? [voters] : [voters, outgoing]) {
+        if (set.filter((member) => !dead.has(member.node)).length * 2 <= set.length) return false
+      }
+    }
+    return true
+  }
+}
+
+export function addressOf(number: number): Address {
+  return `10.0.0.${number + 1}:6470` as Address
+}

@@ -1,0 +1,95 @@
+//! What a seed decides: how large the cluster is, how small its limits are, what users do, and which faults there are.
+
+import { Random } from '@horus/core/random'
+import type { ReplicaTuning } from '@horus/core/replica'
+import { drawPlan, type FaultPlan } from '@horus/core/world/plan'
+import type { Workload } from './scene.ts'
+
+export interface Setup {
+  readonly seed: number
+  readonly nodes: number
+  readonly expect: number
+  /** Times in ms at which another node joins. */
+  readonly joins: readonly number[]
+  readonly publishers: number
+  readonly workers: number
+  readonly workload: Workload
+  readonly tuning: ReplicaTuning
+  readonly plan: FaultPlan
+  /** Faults begin before the cluster is founded, or leave it that long in peace. */
+  readonly faultsAtMs: number
+  /** A minority node that stays dead when everything else is healed. */
+  readonly leaveOneDead: boolean
+  readonly world: Random
+  readonly faults: Random
+  readonly users: Random
+}
+
+export function drawSetup(seed: number): Setup {
+  const random = new Random(seed, 0x5e7)
+  const nodes = random.pick([1, 3, 3, 3, 3, 3, 4, 5])
+  const plan = drawPlan(random.fork())
+  const size = random.fork()
+  const publishers = size.between(1, 3)
+  const workers = size.between(2, 4)
+  return {
+    seed,
+    nodes,
+    expect: Math.min(3, nodes),
+    joins: nodes > 1 && size.chance(0.4) ? Array.from({ length: size.between(1, 2) }, () => size.between(5000, 30_000)) : [],
+    publishers,
+    workers,
+    workload: drawWorkload(size, plan, publishers, workers),
+    tuning: drawTuning(size),
+    plan,
+    faultsAtMs: size.chance(0.3) ? 0 : size.between(1000, 5000),
+    leaveOneDead: nodes >= 3 && size.chance(0.3),
+    world: random.fork(),
+    faults: random.fork(),
+    users: random.fork(),
+  }
+}
+
+function drawWorkload(random: Random, plan: FaultPlan, publishers: number, workers: number): Workload {
+  const topics = random.between(1, 2)
+  const leaseMs = random.between(300, 3000)
+  const concurrency = random.pick([1, 4, 16, 50])
+  const workMsMax = random.pick([1, 50, 500])
+  const mischief = random.pick([0, 0.1, 0.4])
+  const batchMax = random.pick([1, 3, 10, 40])
+  // What the workers of a topic can do, with a part of their leases held to the end: jobs come at half that rate or less.
+  const jobMs = workMsMax / 2 + (mischief * leaseMs) / 3 + PICKUP_MS
+  const perSecond = Math.min(JOBS_PER_SECOND_MAX, (Math.floor(workers / topics) * concurrency * 500) / jobMs) * (0.2 + 0.8 * random.fraction())
+  return {
+    topics: Array.from({ length: topics }, (_, i) => ({ name: `topic-${i}`, partitions: random.pick([1, 1, 2, 3]) })),
+    addEveryMs: (publishers * ((1 + batchMax) / 2) * 1000) / perSecond,
+    batchMax,
+    keyChance: random.pick([0, 0.3, 1]),
+    optionsChance: random.pick([0, 0.3, 0.8]),
+    payloadMax: random.pick([1, 100, 100, 2000]),
+    leaseMs,
+    concurrency,
+    workMsMax,
+    mischief,
+    timeoutMs: random.pick([1000, 5000, 10_000]),
+    wallTrusted: plan.wallJumpEveryMs === 0 || plan.wallJumpMsMax <= 2000,
+  }
+}
+
+/** A run's jobs stay below the 10,000 ended ones that a topic keeps, so that none may be forgotten before the end. */
+const JOBS_PER_SECOND_MAX = 120
+/** How long a job may be on its way to a worker when all is well. */
+const PICKUP_MS = 60
+
+function drawTuning(random: Random): ReplicaTuning {
+  const heartbeatMs = random.pick([20, 50, 100])
+  return {
+    heartbeatMs,
+    electionMs: heartbeatMs * random.between(4, 10),
+    replaceAfterMs: random.between(1000, 5000),
+    snapshotEntries: random.pick([16, 50, 200, 1000]),
+    segmentBytes: random.pick([64 * 1024, 256 * 1024]),
+    cacheBytes: random.pick([4 * 1024, 64 * 1024, 1024 * 1024]),
+    minMasters: 1,
+  }
+}
