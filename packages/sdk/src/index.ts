@@ -1,1 +1,11 @@
-export {}
+export type { ChannelClosed, ChannelEvents, ClientChannel, ClientTransport } from './connection.ts'
+export type { ClientOptions, ConnectOptions } from './connect.ts'
+export * from './errors.ts'
+export { type AcquireOptions, type AddManyItem, type ClusterStatus, Horus, type JobsFilter, Topic } from './horus.ts'
+export { JobHandle } from './job-handle.ts'
+export type { JobCounts, JobInfo, JobStateName } from './job-info.ts'
+export type { LeasedJob } from './leased-job.ts'
+export type { AddOptions, BackoffOptions, Duration } from './options.ts'
+export type { StoredError } from './payload.ts'
+export { type AnyTopic, type JobSchemas, type JobTopic, jobTopic, type JobTypes, type StandardSchema } from './topic.ts'
+export type { Handler, Handlers, Job, Worker, WorkerEvents, WorkerStats, WorkOptions } from './worker.ts'

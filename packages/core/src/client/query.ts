@@ -1,7 +1,7 @@
 //! Reads: of a shard's books, through its leader; of the cluster's state, through any node. They change nothing, so they are
 //! simply asked again until their time is up.
 
-import { query, type queryAnswer, status } from '../message/client.ts'
+import { query, type queryAnswer, Query as QueryKind, status } from '../message/client.ts'
 import { Code } from '../message/command.ts'
 import type { MessageOf } from '../message/layout.ts'
 import type { Instant, PartitionId } from '../units.ts'
@@ -81,7 +81,7 @@ export function takeQueryAnswer(s: State, now: Instant, out: ClientOutbox, link:
     part.answer = message.body
     part.askAt = never
     if (asked.parts.every((other) => other.answer !== undefined)) finish(s, out, asked)
-  } else if (message.code === Code.notLeader || message.code === Code.noQuorum || message.code === Code.unknown || message.code === Code.unknownPartition) {
+  } else if (message.code === Code.notLeader || isNotThereYet(asked, message.code) || message.code === Code.noQuorum || message.code === Code.unknown || message.code === Code.unknownPartition) {
     part.attempts++
     part.askAt = (now + backoff(s, part.attempts)) as Instant
     if (part.place !== undefined) turnedAway(s, now, s.shards.get(part.place.shard)!, link, message.code, message.code === Code.notLeader ? message.body : NOTHING)
@@ -89,6 +89,11 @@ export function takeQueryAnswer(s: State, now: Instant, out: ClientOutbox, link:
     dropQuery(s, asked)
     done(out, asked.number, failure(errorOf(message.code), message.code === Code.notFound ? 'there is no such job' : `the read was refused with code ${message.code}`))
   }
+}
+
+/** A topic that was located but whose partition its shard has not opened yet. A job that is not found, though, is an answer. */
+function isNotThereYet(asked: Query, code: number): boolean {
+  return code === Code.notFound && asked.topic !== undefined && asked.operation !== QueryKind.job
 }
 
 function finish(s: State, out: ClientOutbox, asked: Query): void {

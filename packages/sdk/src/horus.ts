@@ -1,0 +1,324 @@
+//! The client of a Horus cluster.
+//!
+//!   const horus = await Horus.connect({ cluster: 'shop', nodes: '10.0.0.7:6470' })
+//!   const job = await horus.add('orders', 'bill', { id: 7 })
+//!   horus.work('orders', { bill: async (job) => receipt(job.data) }, { concurrency: 50 })
+//!   await job.result()
+//!
+//! This file is the face; what decides is the client actor of `@horus/core`, run by `engine.ts`.
+
+import { countsAnswer, jobQuery, jobsAnswer, jobsQuery, jobView, Query, JobState, statusBody } from '@horus/core/message/client'
+import { decode, encode, type ValueOf } from '@horus/core/message/layout'
+import type { JobNumber, PartitionId } from '@horus/core/units'
+import type { AddItem, WorkerNumber } from '@horus/core/client/api'
+import { addedJob, Adder } from './adder.ts'
+import { type CheckedClientOptions, checkClientOptions, type ClientOptions, type ConnectOptions, FirstContact, planConnection } from './connect.ts'
+import type { ClientTransport } from './connection.ts'
+import { Engine } from './engine.ts'
+import { HorusError, InvalidOption } from './errors.ts'
+import type { HoldContext } from './held-job.ts'
+import { JobHandle, type JobReader } from './job-handle.ts'
+import { jobId, placeOf } from './job-id.ts'
+import { type JobCounts, type JobInfo, jobInfo, type JobStateName, stateNames } from './job-info.ts'
+import { type LeasedJob, Pulled } from './leased-job.ts'
+import { type AddOptions, abortSignal, check, drainTime, type Duration, jobOptions, listOf, ms, names, oneOf, text, whole } from './options.ts'
+import { encodePayload } from './payload.ts'
+import { type AnyTopic, conform, type JobTypes, topicName } from './topic.ts'
+import { unlessAborted } from './wait.ts'
+import { CONCURRENCY_DEFAULT, type Handlers, LEASE_MS_DEFAULT, workChecks, Worker, type WorkOptions } from './worker.ts'
+
+const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
+const REQUEST_TIMEOUT_MS = 30_000
+const CONNECT_TIMEOUT_MS = 15_000
+const CLOSE_DRAIN_MS = 10_000
+const CLOSE_TIMEOUT_MS = 5000
+const ACQUIRE_MAX = 65_535
+const JOBS_LIMIT_DEFAULT = 100
+const JOBS_LIMIT_MAX = 10_000
+const JOBS_PER_QUERY = 1000
+
+export interface AddManyItem<T extends JobTypes = JobTypes> {
+  readonly name: keyof T & string
+  readonly data: T[keyof T]['input']
+  readonly options?: Omit<AddOptions, 'signal'>
+}
+
+export interface AcquireOptions {
+  /** At most so many; default 1. */
+  readonly max?: number
+  /** How long they are reserved; extend them by hand. Default 30 s. */
+  readonly lease?: Duration
+  /** How long to wait for the first one; default: not at all. */
+  readonly wait?: Duration
+  readonly signal?: AbortSignal
+}
+
+export interface JobsFilter {
+  /** Default: all states. */
+  readonly state?: JobStateName | readonly JobStateName[]
+  readonly name?: string
+  /** Only jobs behind this one: the id of the last job of the page before. */
+  readonly after?: string
+  /** Default 100. */
+  readonly limit?: number
+  readonly signal?: AbortSignal
+}
+
+export type ClusterStatus = ValueOf<typeof statusBody>
+
+interface Waitable {
+  readonly signal?: AbortSignal
+}
+
+export class Horus implements JobReader, AsyncDisposable {
+  readonly #engine: Engine
+  readonly #adder: Adder
+  readonly #pulled = new Pulled()
+  readonly #workers = new Set<Worker>()
+  readonly #payloadBytesMax: number
+  readonly #requestTimeoutMs: number
+  #lastWorker = 0
+  #closing: Promise<void> | undefined
+
+  private constructor(engine: Engine, payloadBytesMax: number, requestTimeoutMs: number) {
+    this.#engine = engine
+    this.#payloadBytesMax = payloadBytesMax
+    this.#requestTimeoutMs = requestTimeoutMs
+    this.#adder = new Adder(engine, requestTimeoutMs)
+    engine.hold('pulled', this.#pulled)
+  }
+
+  /** Resolves once a node has answered. Throws InvalidOption, NotAuthorized, VersionSkew, or Unreachable after `connectTimeout`. */
+  static async connect(options: ConnectOptions): Promise<Horus> {
+    const { transport, addresses, client } = await planConnection(options)
+    return Horus.#open(transport, addresses, client)
+  }
+
+  /** Over a transport that is there already: how an embedded node gives out its own client. */
+  static over(transport: ClientTransport, addresses: readonly string[], options?: ClientOptions): Promise<Horus> {
+    return Horus.#open(transport, addresses, checkClientOptions('over', options))
+  }
+
+  static async #open(transport: ClientTransport, addresses: readonly string[], options: CheckedClientOptions): Promise<Horus> {
+    const { payloadBytesMax = PAYLOAD_BYTES_DEFAULT, requestTimeout = REQUEST_TIMEOUT_MS, connectTimeout = CONNECT_TIMEOUT_MS, signal } = options
+    const contact = new FirstContact(addresses.length)
+    const engine = new Engine({ transport, addresses, payloadBytesMax, linkChanged: (address, gone) => contact.changed(address, gone), log: () => {} })
+    engine.start()
+    try {
+      await contact.wait(connectTimeout, signal)
+    } catch (error) {
+      engine.stop()
+      throw error
+    }
+    return new Horus(engine, payloadBytesMax, requestTimeout)
+  }
+
+  // ---- adding ------------------------------------------------------------------------------------------------------
+
+  /**
+   * Adds a job; when this resolves it is durable on a majority of its masters. Throws NoQuorum (not added), Unknown (perhaps
+   * added: repeat it with an idempotency key), Backpressure, PayloadTooLarge, SchemaInvalid, InvalidOption.
+   */
+  async add<T extends JobTypes, N extends keyof T & string>(topic: AnyTopic<T>, name: N, data: T[N]['input'], options?: AddOptions): Promise<JobHandle<T[N]['output']>> {
+    const { options: settings, signal } = jobOptions('add', options)
+    const to = topicName(topic as AnyTopic<never>)
+    const conformed = conform(topic as AnyTopic<never>, name, 'input', data)
+    const item = this.#item(name, conformed instanceof Promise ? await conformed : conformed, settings)
+    signal?.throwIfAborted()
+    const added = await unlessAborted(this.#adder.add(to, item), signal)
+    return new JobHandle(this, to, jobId(added.partition, added.number), added.duplicate)
+  }
+
+  /** Adds many jobs as one batch (a batch for each partition). On an error some may have been added; `Unknown` says so. */
+  async addMany<T extends JobTypes>(topic: AnyTopic<T>, items: readonly AddManyItem<T>[], options?: Waitable): Promise<JobHandle[]> {
+    const { signal } = check('addMany', options, { signal: abortSignal })
+    const to = topicName(topic as AnyTopic<never>)
+    const batch: AddItem[] = []
+    for (const { name, data, options: given } of items) {
+      const conformed = conform(topic as AnyTopic<never>, name, 'input', data)
+      batch.push(this.#item(name, conformed instanceof Promise ? await conformed : conformed, jobOptions('addMany', given).options))
+    }
+    if (batch.length === 0) return []
+    const outcome = await this.#engine.request((request) => ({ kind: 'add', request, topic: to, items: batch, timeoutMs: this.#requestTimeoutMs }), signal)
+    if (outcome.kind !== 'added') return []
+    return batch.map((_, i) => {
+      const { partition, number, duplicate } = addedJob(outcome.added, i)
+      return new JobHandle(this, to, jobId(partition, number), duplicate)
+    })
+  }
+
+  #item(name: string, data: unknown, options: AddItem['options']): AddItem {
+    let checked: string
+    try {
+      checked = names(name)
+    } catch (error) {
+      throw new InvalidOption(`a job's name: ${(error as Error).message}`)
+    }
+    const payload = encodePayload(data, this.#payloadBytesMax)
+    return options === undefined ? { name: checked, payload } : { name: checked, payload, options }
+  }
+
+  // ---- working -----------------------------------------------------------------------------------------------------
+
+  /** Works on the topic's jobs until stopped. `handlers` is one function for all names, or one for each name; others are left to other workers. */
+  work<T extends JobTypes>(topic: AnyTopic<T>, handlers: Handlers<T>, options?: WorkOptions): Worker<T> {
+    const { concurrency = CONCURRENCY_DEFAULT, lease = LEASE_MS_DEFAULT, signal } = check('work', options, workChecks)
+    const from = topicName(topic as AnyTopic<never>)
+    const wanted = typeof handlers === 'function' ? [] : Object.keys(handlers)
+    if (typeof handlers !== 'function' && wanted.length === 0) throw new InvalidOption('work: a handler is wanted: a function, or an object with one for each job name')
+    if (this.#closing !== undefined) throw new HorusError('Closed', 'the client is closed')
+    const number = ++this.#lastWorker as WorkerNumber
+    const worker: Worker<T> = new Worker<T>(number, this.#context(from), topic, handlers, concurrency, () => {
+      this.#workers.delete(worker as Worker)
+      this.#engine.letGo(number)
+    })
+    this.#workers.add(worker as Worker)
+    this.#engine.hold(number, worker as Worker)
+    if (signal?.aborted === true) void worker.stop()
+    else {
+      signal?.addEventListener('abort', () => void worker.stop(), { once: true })
+      this.#engine.input({ kind: 'work', worker: number, topic: from, names: wanted, concurrency, leaseMs: lease })
+    }
+    return worker
+  }
+
+  /** Leases jobs to be ended by hand. Without a quorum it throws NoQuorum, and nothing is leased. */
+  async acquire<T extends JobTypes>(topic: AnyTopic<T>, options?: AcquireOptions): Promise<LeasedJob<T[keyof T]['input']>[]> {
+    const { max = 1, lease = LEASE_MS_DEFAULT, wait = 0, signal } = check('acquire', options, { max: whole(1, ACQUIRE_MAX), lease: ms(100), wait: ms(), signal: abortSignal })
+    const from = topicName(topic as AnyTopic<never>)
+    const outcome = await this.#engine.request((request) => ({ kind: 'acquire', request, topic: from, max, leaseMs: lease, waitMs: wait, timeoutMs: this.#requestTimeoutMs }), signal)
+    return outcome.kind === 'leased' ? this.#pulled.take(outcome.jobs, this.#context(from)) : []
+  }
+
+  #context(topic: string): HoldContext {
+    return { engine: this.#engine, topic, requestTimeoutMs: this.#requestTimeoutMs, payloadBytesMax: this.#payloadBytesMax }
+  }
+
+  // ---- looking -----------------------------------------------------------------------------------------------------
+
+  /** What is known of a job; undefined when there is none of that id (any more). */
+  async job(topic: AnyTopic, id: string, options?: Waitable): Promise<JobInfo | undefined> {
+    const { signal } = check('job', options, { signal: abortSignal })
+    const name = topicName(topic)
+    const { partition, number } = placeOf(id)
+    try {
+      const [answer] = await this.#query(name, partition, Query.job, encode(jobQuery, { number }), signal)
+      return answer === undefined ? undefined : jobInfo(name, answer.partition, decode(jobView, answer.body))
+    } catch (error) {
+      if (error instanceof HorusError && error.code === 'NotFound') return undefined
+      throw error
+    }
+  }
+
+  /** Jobs of a topic, partition after partition, by their number. */
+  async jobs(topic: AnyTopic, filter?: JobsFilter): Promise<JobInfo[]> {
+    const { state = [], name, after, limit = JOBS_LIMIT_DEFAULT, signal } = check('jobs', filter, {
+      state: listOf(oneOf(...stateNames)), name: names, after: text(), limit: whole(1, JOBS_LIMIT_MAX), signal: abortSignal,
+    })
+    const from = topicName(topic)
+    const begin = after === undefined ? undefined : placeOf(after)
+    const found: JobInfo[] = []
+    for (const partition of await this.#partitionsOf(from, signal)) {
+      if (begin !== undefined && partition < begin.partition) continue
+      let next = (begin?.partition === partition ? begin.number + 1 : 0) as JobNumber
+      while (found.length < limit) {
+        const body = encode(jobsQuery, { states: state.map((one) => JobState[one]), name, from: next, limit: Math.min(JOBS_PER_QUERY, limit - found.length) })
+        const [answer] = await this.#query(from, partition, Query.jobs, body, signal)
+        const page = decode(jobsAnswer, answer!.body)
+        for (const view of page.jobs) found.push(jobInfo(from, partition, view))
+        // A page that ends where it began is the last one.
+        if (page.next <= next || page.jobs.length === 0) break
+        next = page.next
+      }
+    }
+    return found
+  }
+
+  /** How many jobs of the topic are in which state, over all partitions. */
+  async counts(topic: AnyTopic, options?: Waitable): Promise<JobCounts> {
+    const { signal } = check('counts', options, { signal: abortSignal })
+    const sum = { scheduled: 0, blocked: 0, waiting: 0, active: 0, retrying: 0, completed: 0, cancelled: 0, dead: 0 }
+    for (const { body } of await this.#query(topicName(topic), undefined, Query.counts, NO_BODY, signal)) {
+      const counts = decode(countsAnswer, body)
+      for (const state of Object.keys(sum) as (keyof typeof sum)[]) sum[state] += counts[state]
+    }
+    return sum
+  }
+
+  /** Cancels a job that has not ended; one that runs loses its lease. False when it had ended, or is not known. */
+  async cancel(topic: AnyTopic, id: string, options?: Waitable): Promise<boolean> {
+    const { signal } = check('cancel', options, { signal: abortSignal })
+    const { partition, number } = placeOf(id)
+    const outcome = await this.#engine.request((request) => ({ kind: 'cancel', request, topic: topicName(topic), partition, jobs: [number], timeoutMs: this.#requestTimeoutMs }), signal)
+    return outcome.kind === 'cancelled' && outcome.missed.length === 0
+  }
+
+  /** A topic as a whole. */
+  topic(name: AnyTopic): Topic {
+    return new Topic(topicName(name), (partitions) => this.#locate(topicName(name), true, partitions, undefined))
+  }
+
+  /** What a node knows of the cluster. */
+  async status(options?: Waitable): Promise<ClusterStatus> {
+    const { signal } = check('status', options, { signal: abortSignal })
+    const outcome = await this.#engine.request((request) => ({ kind: 'status', request, timeoutMs: this.#requestTimeoutMs }), signal)
+    if (outcome.kind !== 'status') throw new HorusError('Unknown', 'no status was answered', { retryable: true })
+    return decode(statusBody, outcome.body)
+  }
+
+  async #partitionsOf(topic: string, signal: AbortSignal | undefined): Promise<readonly PartitionId[]> {
+    return (await this.#locate(topic, false, 0, signal)).toSorted((a, b) => a - b)
+  }
+
+  async #locate(topic: string, create: boolean, partitions: number, signal: AbortSignal | undefined): Promise<PartitionId[]> {
+    const outcome = await this.#engine.request((request) => ({ kind: 'locate', request, topic, create, partitions, timeoutMs: this.#requestTimeoutMs }), signal)
+    return outcome.kind === 'located' ? outcome.partitions.map((place) => place.partition) : []
+  }
+
+  async #query(topic: string, partition: PartitionId | undefined, operation: number, body: Uint8Array, signal: AbortSignal | undefined) {
+    const outcome = await this.#engine.request((request) => ({ kind: 'query', request, topic, partition, operation, body, timeoutMs: this.#requestTimeoutMs }), signal)
+    return outcome.kind === 'answered' ? outcome.answers : []
+  }
+
+  // ---- the end -----------------------------------------------------------------------------------------------------
+
+  /** Stops all workers (`drain`: how long their jobs may go on, default 10 s), hands back what is leased, and disconnects. */
+  close(options?: { readonly drain?: boolean | Duration; readonly signal?: AbortSignal }): Promise<void> {
+    const { drain = CLOSE_DRAIN_MS, signal } = check('close', options, { drain: drainTime, signal: abortSignal })
+    this.#closing ??= this.#close(drain)
+    return unlessAborted(this.#closing, signal)
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    const drain = drainMs === Infinity ? true : drainMs === 0 ? false : drainMs
+    await Promise.all([...this.#workers].map((worker) => worker.stop({ drain })))
+    await this.#engine.request((request) => ({ kind: 'close', request, timeoutMs: CLOSE_TIMEOUT_MS }))
+    this.#engine.stop()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/** Settings of a topic. */
+export class Topic {
+  readonly name: string
+  readonly #locate: (partitions: number) => Promise<readonly PartitionId[]>
+
+  constructor(name: string, locate: (partitions: number) => Promise<readonly PartitionId[]>) {
+    this.name = name
+    this.#locate = locate
+  }
+
+  /** Makes the topic where it is not there yet. The count of partitions is fixed then: another one for a topic that exists is refused. */
+  async configure(settings: { readonly partitions?: number }): Promise<{ readonly partitions: number }> {
+    const { partitions = 0 } = check('configure', settings, { partitions: whole(1, PARTITIONS_MAX) })
+    const count = (await this.#locate(partitions)).length
+    if (partitions !== 0 && count !== partitions) throw new InvalidOption(`configure: topic ${this.name} has ${count} partitions already, and their count is fixed when a topic is made`)
+    return { partitions: count }
+  }
+}
+
+const PARTITIONS_MAX = 4096
+const NO_BODY = new Uint8Array(0)

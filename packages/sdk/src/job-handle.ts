@@ -1,0 +1,63 @@
+//! What an add gives back: the job's id, and ways to wait for it or to take it back.
+
+import { HorusError, JobCancelled, JobFailed } from './errors.ts'
+import type { JobInfo } from './job-info.ts'
+import { abortSignal, check } from './options.ts'
+import { sleep } from './wait.ts'
+
+const POLL_MS_MIN = 100
+const POLL_MS_MAX = 1000
+
+/** What a handle asks of the client that made it. */
+export interface JobReader {
+  job(topic: string, id: string, options?: { readonly signal?: AbortSignal }): Promise<JobInfo | undefined>
+  cancel(topic: string, id: string): Promise<boolean>
+}
+
+export class JobHandle<Output = unknown> {
+  readonly topic: string
+  readonly id: string
+  /** The job was there before: an earlier add had the same idempotency key. */
+  readonly deduplicated: boolean
+  readonly #reader: JobReader
+
+  constructor(reader: JobReader, topic: string, id: string, deduplicated: boolean) {
+    this.#reader = reader
+    this.topic = topic
+    this.id = id
+    this.deduplicated = deduplicated
+  }
+
+  /**
+   * Waits until the job has ended, and returns what its handler returned. Asks for the stored state, so it works for a job
+   * that ended long ago. Throws JobFailed when the job is dead, JobCancelled, or NotFound when it is no longer kept.
+   */
+  async result(options?: { readonly signal?: AbortSignal }): Promise<Output> {
+    const { signal } = check('result', options, { signal: abortSignal })
+    for (let wait = POLL_MS_MIN; ; wait = Math.min(wait * 2, POLL_MS_MAX)) {
+      const info = await this.#look(signal)
+      if (info !== 'unreachable') {
+        if (info === undefined) throw new HorusError('NotFound', `job ${this.id} of ${this.topic} is not kept (any more)`)
+        if (info.state === 'completed') return info.result as Output
+        if (info.state === 'cancelled') throw new JobCancelled('JobCancelled', `job ${this.id} of ${this.topic} was cancelled`)
+        if (info.state === 'dead') throw new JobFailed('JobFailed', `job ${this.id} of ${this.topic} failed: ${info.error?.message ?? 'no reason is kept'}`, { cause: info.error })
+      }
+      await sleep(wait, signal)
+    }
+  }
+
+  /** True when the job was cancelled, false when it had ended before. */
+  cancel(): Promise<boolean> {
+    return this.#reader.cancel(this.topic, this.id)
+  }
+
+  /** A shard that cannot answer now may answer later: the wait goes on. */
+  async #look(signal: AbortSignal | undefined): Promise<JobInfo | undefined | 'unreachable'> {
+    try {
+      return await this.#reader.job(this.topic, this.id, signal === undefined ? {} : { signal })
+    } catch (error) {
+      if (error instanceof HorusError && error.retryable) return 'unreachable'
+      throw error
+    }
+  }
+}
