@@ -94,7 +94,7 @@ function hears(m: MasterState, now: Now, out: MasterOutbox, from: Peer, term: Te
   }
   if (term > m.term) follow(m, now, out, term, from)
   else if (m.role !== 'follower' || m.leader?.replica !== from.replica) {
-    assert(m.lead === undefined, 'a term has one leader')
+    assert(m.lead === undefined && (m.leader === undefined || m.leader.replica === from.replica), 'a term has one leader')
     follow(m, now, out, term, from)
   } else resetElection(m, now)
   m.leaderAt = now.monotonic

@@ -36,8 +36,7 @@ export function onPreVote(m: MasterState, now: Now, out: MasterOutbox, from: Pee
   if (!m.mayVote || tellsRemoved(m, out, from)) return
   const leader = keepsToLeader(m, now) ? m.leader : undefined
   const granted = leader === undefined && message.term >= m.term && m.log.isUpToDate(message.lastIndex, message.lastTerm)
-  // Whoever was granted gets a moment to stand: two that stand at once would both fail.
-  if (granted && now.monotonic < m.hastyUntil && m.role === 'follower') waitHastily(m, now)
+  if (granted) giveWay(m, now, message)
   send(m, out, from, { kind: 'preVoteAnswer', asked: (message.term + 1) as Term, granted, leader, wall: now.wall })
 }
 
@@ -140,6 +139,16 @@ function inquire(m: MasterState, out: MasterOutbox): void {
 
 function askOne(m: MasterState, out: MasterOutbox, peer: Peer): void {
   send(m, out, peer, { kind: 'preVote', lastIndex: m.log.last, lastTerm: m.log.lastTerm })
+}
+
+/** Whoever was granted gets a moment to stand, since two that stand at once would both fail; of two that ask at once the better one goes on. */
+function giveWay(m: MasterState, now: Now, message: PreVote): void {
+  if (m.role === 'preCandidate') {
+    const isEqual = message.lastIndex === m.log.last && message.lastTerm === m.log.lastTerm
+    if (isEqual && message.from > m.self.replica) return
+    m.role = 'follower'
+  }
+  if (m.role === 'follower' && now.monotonic < m.hastyUntil) waitHastily(m, now)
 }
 
 function stand(m: MasterState, now: Now, out: MasterOutbox, transfer: boolean): void {

@@ -7,7 +7,7 @@ import { type Configuration, entryTimes } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
 import type { Now } from '../actor.ts'
 import type { Random } from '../random.ts'
-import type { Epoch, Instant, LogIndex, ShardId, Term, WallTime } from '../units.ts'
+import type { Epoch, Instant, LeaseTime, LogIndex, ShardId, Term, WallTime } from '../units.ts'
 import type { LogReader, MasterOutbox, Peer, RecoveredCopy, Role, Stamps } from './boundary.ts'
 import { decodeConfiguration, emptyConfiguration, History, isMember, isVoter } from './configuration.ts'
 import { Durability } from './durability.ts'
@@ -74,7 +74,9 @@ export class MasterState {
   wallClock = new WallClock()
   /** The last entry whose stamps are known; a copy that does not know its last entry's does not stand for election. */
   stampedAt = 0 as LogIndex
-  observedAt = -Infinity as Instant
+  /** The leader's times of this moment: all entries of one moment carry the same. */
+  stamps: Stamps = { leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime }
+  stampsAt = -Infinity as Instant
   unreadableThrough = 0 as LogIndex
 
   role: 'follower' | 'preCandidate' | 'candidate' | 'leader' = 'follower'
@@ -322,17 +324,17 @@ const READING_AGE = 10
 
 /** The times for an entry, or for a message of the leader. */
 export function stampsNow(m: MasterState, now: Now): Stamps {
-  if (m.observedAt !== now.monotonic) {
-    m.observedAt = now.monotonic
-    const { voters } = m.configuration
-    const clocks: number[] = []
-    for (const voter of voters) {
-      if (voter.replica === m.self.replica) clocks.push(now.wall)
-      const peer = m.lead?.peer(voter)
-      if (peer && now.monotonic - peer.wallAt < READING_AGE * m.settings.electionMs) clocks.push(peer.wall + (now.monotonic - peer.wallAt))
-    }
-    if (clocks.length === 0) clocks.push(now.wall)
-    m.wallClock.observe(now.monotonic, clocks, majorityOf(voters.length), m.settings)
+  if (m.stampsAt === now.monotonic) return m.stamps
+  m.stampsAt = now.monotonic
+  const { voters } = m.configuration
+  const clocks: number[] = []
+  for (const voter of voters) {
+    if (voter.replica === m.self.replica) clocks.push(now.wall)
+    const peer = m.lead?.peer(voter)
+    if (peer && now.monotonic - peer.wallAt < READING_AGE * m.settings.electionMs) clocks.push(peer.wall + (now.monotonic - peer.wallAt))
   }
-  return { leaseNow: m.leaseClock.read(now.monotonic, m.settings), wallNow: m.wallClock.value }
+  if (clocks.length === 0) clocks.push(now.wall)
+  m.wallClock.observe(now.monotonic, clocks, majorityOf(voters.length), m.settings)
+  m.stamps = { leaseNow: m.leaseClock.read(now.monotonic, m.settings), wallNow: m.wallClock.value }
+  return m.stamps
 }

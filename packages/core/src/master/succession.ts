@@ -35,7 +35,7 @@ export function takeLead(m: MasterState, now: Now, out: MasterOutbox): void {
   m.readings = []
   m.leaseClock.lead(monotonic, m.settings)
   m.wallClock.lead()
-  m.observedAt = -Infinity as Instant
+  m.stampsAt = -Infinity as Instant
   lead.beginRound(monotonic)
   lead.heartbeatAt = (monotonic + m.settings.heartbeatMs) as Instant
   lead.firstOfTerm = (log.last + 1) as LogIndex

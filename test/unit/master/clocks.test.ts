@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { birthConfiguration } from '@horus/core/master/configuration'
+import { LeaseClock } from '@horus/core/master/lease-clock'
+import { defaultMasterSettings as settings } from '@horus/core/master/settings'
+import { WallClock } from '@horus/core/master/wall-clock'
+import { entryTimes } from '@horus/core/message/command'
+import type { Instant, LeaseTime, WallTime } from '@horus/core/units'
+import { Bench, record } from './bench.ts'
+import { entryOf, nodeOf } from './cluster.ts'
+import { stampEntry } from '@horus/core/message/command'
+
+const alone = (): Bench => new Bench({ birth: birthConfiguration([nodeOf(0)]) }).pass(0).durable().durable()
+
+test('the lease clock stands still for the first two seconds of a term, then idle time counts', () => {
+  const bench = alone()
+  bench.pass(2000)
+  assert.equal(bench.master.leaseNow(bench.time), 0)
+  bench.pass(10_000)
+  assert.equal(bench.master.leaseNow(bench.time), 10_000)
+})
+
+test('a gap in the loop counts at most 250 ms', () => {
+  const bench = alone()
+  bench.pass(3000)
+  bench.stall(60_000)
+  assert.equal(bench.master.leaseNow(bench.time), 1250)
+  bench.turn()
+  bench.pass(1000)
+  assert.equal(bench.master.leaseNow(bench.time), 2250)
+})
+
+test('the next leader goes on from the last stamped time', () => {
+  const entry = entryOf(1)
+  stampEntry(entry, 5000 as LeaseTime, 1_700_000_000_000 as WallTime)
+  const bench = new Bench({ records: [record(1, 1, entry)], recovered: { lastIndex: 1 as never, terms: [{ index: 1, term: 1 }] as never }, birth: birthConfiguration([nodeOf(0)]) })
+  bench.pass(0).durable().durable()
+  assert.equal(bench.master.leaseNow(bench.time), 5000)
+  bench.input({ kind: 'propose', entry: entryOf(2) }).turn()
+  assert.equal(entryTimes(bench.records[2]!.bytes).leaseNow, 5000)
+  bench.pass(2500)
+  assert.equal(bench.master.leaseNow(bench.time), 5500)
+})
+
+test('a follower learns the times from entries, and never goes back', () => {
+  const clock = new LeaseClock()
+  clock.learn(900 as LeaseTime)
+  clock.learn(700 as LeaseTime)
+  assert.equal(clock.read(1e9 as Instant, settings), 900)
+})
+
+const wallAt = (clock: WallClock, now: number, clocks: number[], majority = 2): number => {
+  clock.observe(now as Instant, clocks, majority, settings)
+  return clock.value
+}
+
+test('the wall clock is the lower median of the masters, of two the smaller', () => {
+  assert.equal(wallAt(new WallClock(), 0, [300, 100, 200]), 200)
+  assert.equal(wallAt(new WallClock(), 0, [300, 100]), 100)
+  assert.equal(wallAt(new WallClock(), 0, [300]), 300)
+})
+
+test('the wall clock never goes back', () => {
+  const clock = new WallClock()
+  wallAt(clock, 0, [5000, 5000, 5000])
+  assert.equal(wallAt(clock, 10, [1000, 1000, 1000]), 5000)
+})
+
+test('a jump over five seconds counts only after a majority has shown it for thirty', () => {
+  const clock = new WallClock()
+  const day = 86_400_000
+  wallAt(clock, 0, [1000, 1000, 1000])
+  assert.equal(wallAt(clock, 100, [1100, 1100, 1100 + day]), 1100)
+  for (let now = 200; now < 30_200; now += 1000) assert.equal(wallAt(clock, now, [1000 + now, 1000 + now + day, 1000 + now + day]), 1000 + now)
+  assert.equal(wallAt(clock, 30_300, [31_300, 31_300 + day, 31_300 + day]), 31_300 + day)
+})
+
+test('a jump that only the leader itself shows never counts, however long', () => {
+  const clock = new WallClock()
+  wallAt(clock, 0, [1000, 1000, 1000])
+  for (let now = 0; now < 100_000; now += 1000) assert.equal(wallAt(clock, now, [1000 + now + 86_400_000]), 1000 + now)
+})
+
+test('a jump that ends before thirty seconds begins anew', () => {
+  const clock = new WallClock()
+  wallAt(clock, 0, [1000, 1000])
+  wallAt(clock, 20_000, [99_000_000, 99_000_000])
+  wallAt(clock, 40_000, [41_000, 41_000])
+  assert.equal(wallAt(clock, 51_000, [99_000_000, 99_000_000]), 52_000)
+})
+
+test('a new leader knows the clocks of its voters from their votes', () => {
+  const bench = new Bench()
+  bench.wall += 3_600_000
+  while (bench.master.role !== 'candidate') bench.pass(50)
+  const honest = bench.wall - 3_600_000
+  bench.message('preVoteAnswer', 2, { term: 0, asked: 1, granted: true, wall: honest }).durable()
+  bench.message('voteAnswer', 2, { term: 1, granted: true, wall: honest })
+  assert.equal(bench.master.role, 'leader')
+  assert.ok(Math.abs(entryTimes(bench.records[0]!.bytes).wallNow - honest) < 100)
+})
