@@ -287,7 +287,8 @@ export class Replica {
       if (!fromLeader || message.term < present.master.term) return undefined
       this.#retire(shard)
     }
-    if (!fromLeader && message.kind !== 'preVote' && message.kind !== 'vote') return undefined
+    // A copy made by a request for a vote would have no configuration, and keep the registry's birth from giving it one.
+    if (!fromLeader) return undefined
     const hosted = this.#host(empty(shard), undefined, replica)
     hosted.adopted(this.#now, replica)
     if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
