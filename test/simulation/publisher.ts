@@ -12,7 +12,7 @@ import type { Scene } from './scene.ts'
 import type { Asking, User } from './sim-client.ts'
 
 /** Adds without an answer at a time; more wait. */
-const OPEN_MAX = 24
+export const OPEN_MAX = 24
 const NAMES = ['mail', 'bill', 'scan']
 const CALM_STEP_MS = 100
 

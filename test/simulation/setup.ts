@@ -1,8 +1,10 @@
 //! What a seed decides: how large the cluster is, how small its limits are, what users do, and which faults there are.
 
+import { COMMAND_BYTES_MAX } from '@horus/core/client/limits'
 import { Random } from '@horus/core/random'
 import type { ReplicaTuning } from '@horus/core/replica'
 import { drawPlan, type FaultPlan } from '@horus/core/world/plan'
+import { OPEN_MAX } from './publisher.ts'
 import type { Workload } from './scene.ts'
 
 export interface Setup {
@@ -32,6 +34,7 @@ export function drawSetup(seed: number): Setup {
   const size = random.fork()
   const publishers = size.between(1, 3)
   const workers = size.between(2, 4)
+  const workload = drawWorkload(size, plan, publishers, workers)
   return {
     seed,
     nodes,
@@ -39,8 +42,8 @@ export function drawSetup(seed: number): Setup {
     joins: nodes > 1 && size.chance(0.4) ? Array.from({ length: size.between(1, 2) }, () => size.between(5000, 30_000)) : [],
     publishers,
     workers,
-    workload: drawWorkload(size, plan, publishers, workers),
-    tuning: drawTuning(size),
+    workload,
+    tuning: drawTuning(size, workload),
     plan,
     faultsAtMs: size.chance(0.3) ? 0 : size.between(1000, 5000),
     leaveOneDead: nodes >= 3 && size.chance(0.3),
@@ -81,15 +84,20 @@ const JOBS_PER_SECOND_MAX = 120
 /** How long a job may be on its way to a worker when all is well. */
 const PICKUP_MS = 60
 
-function drawTuning(random: Random): ReplicaTuning {
+function drawTuning(random: Random, { batchMax, payloadMax }: Workload): ReplicaTuning {
+  // All adds of a publisher may be sent as one command, and an entry takes half a segment at most.
+  const entryBytes = Math.min(COMMAND_BYTES_MAX, OPEN_MAX * batchMax * (payloadMax + ITEM_BYTES)) + 4096
   const heartbeatMs = random.pick([20, 50, 100])
   return {
     heartbeatMs,
     electionMs: heartbeatMs * random.between(4, 10),
     replaceAfterMs: random.between(1000, 5000),
     snapshotEntries: random.pick([16, 50, 200, 1000]),
-    segmentBytes: random.pick([64 * 1024, 256 * 1024]),
+    segmentBytes: Math.max(2 * entryBytes, random.pick([64 * 1024, 256 * 1024])),
     cacheBytes: random.pick([4 * 1024, 64 * 1024, 1024 * 1024]),
     minMasters: 1,
   }
 }
+
+/** What an item takes beside its payload: options, and a key. */
+const ITEM_BYTES = 150

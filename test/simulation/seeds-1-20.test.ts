@@ -1,0 +1,4 @@
+import { testDeterminism, testSeeds } from './seed-tests.ts'
+
+testSeeds(1, 20)
+testDeterminism(7)
