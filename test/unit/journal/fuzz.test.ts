@@ -38,7 +38,9 @@ class Run {
       case 4:
         return this.#release(model)
       case 5:
-        return random.chance(0.2) ? this.#install(model) : undefined
+        if (random.chance(0.2)) this.#install(model)
+        else if (random.chance(0.1)) this.#drop(model)
+        return
       case 6:
         return this.#append(model, Math.max(model.trimmed, model.snapshot.newest?.index ?? 0, newest.last - random.below(6)) + 1)
       case 7:
@@ -143,7 +145,7 @@ class Run {
   #trim(model: ShardModel): void {
     const { random, host } = this
     const through = model.snapshot.durable(host.durableTicketMax)?.index ?? 0
-    if (through <= model.trimmed) return
+    if (through <= model.trimmed || model.droppedAt > host.durableTicketMax) return
     const keep = [...model.log.newest.entries.keys()].filter((index) => index <= through && random.chance(0.1)).sort((a, b) => a - b)
     host.trim(model.id, through, keep)
     model.trim(through, keep)
@@ -154,6 +156,12 @@ class Run {
     const indexes = [...model.payloads].filter(([, { ticket }]) => ticket <= durable && this.random.chance(0.4)).map(([index]) => index)
     this.host.input({ kind: 'release', shard: shardId(model.id), indexes: indexes.sort((a, b) => a - b).map(logIndex) })
     for (const index of indexes) model.payloads.delete(index)
+  }
+
+  #drop(model: ShardModel): void {
+    this.host.input({ kind: 'drop', shard: shardId(model.id) })
+    // Durable with whatever comes after it.
+    model.drop(this.#next())
   }
 
   #install(model: ShardModel): void {

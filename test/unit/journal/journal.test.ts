@@ -126,3 +126,27 @@ test('an installed snapshot brings payloads, and the log goes on behind it', () 
     assert.equal(each.journal.has(shardId(1), logIndex(1)), false)
   }
 })
+
+test('the live payloads of a sparse segment move on, so that it can go', () => {
+  let host = JournalHost.started()
+  const live: number[] = []
+  let index = 0
+  for (let round = 0; round < 12; round++) {
+    const from = index + 1
+    for (let i = 0; i < 16; i++) {
+      host.append(1, ++index, [blob(4000, index)])
+      host.flush()
+    }
+    host.snapshot(1, index, 1, blob(10, index))
+    host.flush()
+    live.push(from + 3)
+    host.trim(1, index, [from + 3])
+    host.flush()
+    host.flush()
+  }
+  assert.ok(host.segmentFiles.length <= 6, `${host.segmentFiles.length} segments hold 12 payloads`)
+  for (let start = 0; start < 2; start++) {
+    for (const each of live) assert.deepEqual(host.read(1, each), blob(4000, each))
+    host = host.restarted(start + 5)
+  }
+})

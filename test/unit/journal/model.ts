@@ -63,6 +63,8 @@ export class ShardModel {
   /** Live payloads at or below the trimmed part, with the ticket that makes each durable. */
   payloads = new Map<number, { readonly ticket: number; readonly bytes: Uint8Array }>()
   trimmed = 0
+  /** The ticket of the last drop; until it is durable the states of the earlier copy are still in sight. */
+  droppedAt = 0
 
   constructor(id: number) {
     this.id = id
@@ -80,6 +82,15 @@ export class ShardModel {
   reset(ticket: number, index: number): void {
     this.log.add(ticket, { last: index, entries: new Map() })
     this.trimmed = index
+  }
+
+  drop(ticket: number): void {
+    this.log.add(ticket, { last: 0, entries: new Map() })
+    this.hardState.add(ticket, undefined)
+    this.snapshot.add(ticket, undefined)
+    this.payloads.clear()
+    this.trimmed = 0
+    this.droppedAt = ticket
   }
 
   trim(through: number, keep: readonly number[]): void {
@@ -110,6 +121,7 @@ export class ShardModel {
     this.hardState.settle(hardState)
     this.log.settle(log)
     this.trimmed = snapshot?.index ?? 0
+    this.droppedAt = 0
   }
 
   #matchLog(host: JournalHost, found: RecoveredShard | undefined, durableTicket: number): LogState | undefined {

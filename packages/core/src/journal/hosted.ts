@@ -107,7 +107,7 @@ export function sequenceAfter(sequence: number): number {
 }
 
 export function releaseSnapshot(snapshot: WrittenSnapshot | undefined, use: SegmentUse): void {
-  if (snapshot) for (const segment of snapshot.segments) use.free(segment)
+  if (snapshot) for (const segment of snapshot.segments) use.free(segment, 0)
 }
 
 function cloneSnapshot(snapshot: WrittenSnapshot | undefined): WrittenSnapshot | undefined {

@@ -20,6 +20,7 @@ import { Hosted, NO_TICKET } from './hosted.ts'
 import { Reader } from './reader.ts'
 import { snapshotBody } from './rebuild.ts'
 import { RecordKind } from './record.ts'
+import { Rewriter, REWRITE_FROM_SEGMENTS } from './rewriter.ts'
 import { Recoverer, type RecoveredJournal } from './recovery.ts'
 import { Segments } from './segments.ts'
 import { encodeHardState, type HardState } from './state.ts'
@@ -86,6 +87,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   #cache: Cache
   #writer: Writer
   #reader: Reader
+  #rewriter: Rewriter
   #recoverer: Recoverer | undefined
   #recovered: RecoveredJournal | undefined
   #strays: readonly string[] = []
@@ -98,6 +100,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     this.#cache = new Cache(options.cacheBytes ?? CACHE_BYTES)
     this.#writer = new Writer(this.#segments, this.#shards, this.#segmentBytes, options.random, this.#request)
     this.#reader = new Reader(this.#segments, this.#cache, this.#request)
+    this.#rewriter = new Rewriter(this.#segments, this.#writer, this.#request)
   }
 
   get wakeAt(): Instant {
@@ -179,6 +182,18 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     return hosted !== undefined && (hosted.tail.has(index) || hosted.survivors.has(index) || hosted.entries.has(index))
   }
 
+  /**
+   * Shards whose snapshot or log holds the oldest of several segments. Payloads move out of a sparse segment by
+   * themselves; these move when their owner takes a new snapshot and trims.
+   */
+  holdingOldest(): readonly ShardId[] {
+    const oldest = this.#segments.ordered()[0]
+    if (!oldest || oldest.number === this.#segments.active || this.#segments.count <= REWRITE_FROM_SEGMENTS) return []
+    const holds = ({ snapshot, tail }: Hosted): boolean =>
+      (snapshot?.segments.includes(oldest.number) ?? false) || (tail.size > 0 && tail.segmentOf(tail.first) === oldest.number)
+    return [...this.#shards.values()].filter(holds).map(({ id }) => id).sort((a, b) => a - b)
+  }
+
   clone(): this {
     assert(this.#phase !== 'recovering', 'a journal is not cloned while it scans the disk')
     const copy = new Journal({ ...this.#options, random: this.#options.random.clone() })
@@ -203,6 +218,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     copy.#cache = this.#cache.clone((entries) => mapTwins.get(entries) ?? new Map(), cachedTwins)
     copy.#writer = this.#writer.clone(copy.#segments, copy.#shards, twin, (cached) => cachedTwins.get(cached), copy.#options.random, copy.#request)
     copy.#reader = this.#reader.clone(copy.#segments, copy.#cache, twin, copy.#request)
+    copy.#rewriter = this.#rewriter.clone(copy.#segments, copy.#writer, twin, copy.#request)
     return copy as this
   }
 
@@ -211,6 +227,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     this.#segments.mix(hash)
     this.#writer.mix(hash)
     this.#reader.mix(hash)
+    this.#rewriter.mix(hash)
     for (const shard of [...this.#shards.values()].sort((a, b) => a.id - b.id)) shard.mix(hash)
     return hash.digest()
   }
@@ -226,10 +243,11 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
 
   #answer(now: Now, answer: DeviceAnswer, outbox: JournalOutbox): void {
     if (this.#recoverer) return this.#recover(this.#recoverer, answer, outbox)
-    if (this.#reader.answer(answer, outbox) || this.#segments.answer(answer)) return
+    if (this.#reader.answer(answer, outbox) || this.#segments.answer(answer) || this.#rewriter.answer(answer)) return
     const taken = this.#writer.answer(now.monotonic, answer, outbox)
     if (this.#writer.failure !== undefined) return this.#fail(this.#writer.failure, outbox)
-    if (taken === 'opened') this.#run(outbox)
+    if (taken === 'begun') this.#run(outbox)
+    if (taken === 'opened') this.#rewriter.consider(this.#shards.values())
     if (taken !== 'foreign') this.#recycle(outbox)
   }
 
@@ -273,6 +291,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     for (let segment = this.#segments.takeIdle(); segment; segment = this.#segments.takeIdle()) {
       outbox.device(this.#segments.retire(segment, this.#request()))
     }
+    this.#rewriter.advance(outbox)
   }
 
   #hosted(id: ShardId): Hosted {
@@ -285,7 +304,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   }
 
   #gather(kind: Gathered['kind'], shard: Hosted, index: number, term: number, body: Uint8Array, ticket: number, cached?: Cached, final = false): void {
-    this.#writer.gather({ kind, shard, index, term, body, ticket, cached, final, stale: false })
+    this.#writer.gather({ kind, shard, index, term, body, ticket, cached, final, stale: false, replaces: 0 })
   }
 
   #append(shard: Hosted, ticket: number, entries: readonly JournalEntry[], outbox: JournalOutbox): void {
@@ -358,7 +377,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
       if (keep[next] === index && !survivors.has(index)) {
         const place = tail.find(index)
         assert(place !== undefined, 'what a durable snapshot covers is durable')
-        this.#segments.need(place.segment)
+        this.#segments.need(place.segment, place.length)
         survivors.put(index, place.segment, place.offset, place.length, this.#segments)
       }
       if (keep[next] !== index) this.#cache.remove(shard.entries, index)

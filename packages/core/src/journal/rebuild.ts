@@ -208,7 +208,7 @@ export class Rebuild {
       recovered.push(settle(shard, baseOf))
       shard.hosted.tail.claim(use)
       shard.hosted.survivors.claim(use)
-      for (const segment of shard.hosted.snapshot?.segments ?? []) use.need(segment)
+      for (const segment of shard.hosted.snapshot?.segments ?? []) use.need(segment, 0)
       shards.set(id, shard.hosted)
     }
     const carried = this.#carried.filter((each) => this.#stillCounts(each)).map(({ record }) => record)
@@ -251,9 +251,12 @@ export class Rebuild {
     shard.hosted.hardState = bounds.hardState
     shard.stateAt = place.position
     shard.snapshotTold = bounds.snapshotIndex ?? -1
+    // Another one than told was superseded in a segment that is gone, or belongs to a copy that was dropped there.
+    if (shard.complete?.index !== bounds.snapshotIndex) shard.complete = undefined
     shard.last = bounds.last
     tail.truncate(bounds.last + 1, UNCOUNTED)
-    survivors.truncate(bounds.last + 1, UNCOUNTED)
+    // Payloads that came with a snapshot may lie above a log whose reset is yet to come.
+    survivors.truncate(Math.max(bounds.last, bounds.snapshotIndex ?? 0) + 1, UNCOUNTED)
     trim(shard, bounds.trimmed)
     shard.hosted.suspect = bounds.suspect
     // From here on the flag stands for the doubt that raised it.
@@ -281,6 +284,7 @@ export class Rebuild {
       cached: undefined,
       final: snapshot !== undefined && snapshot.received === snapshot.total,
       stale: false,
+      replaces: 0,
     }
     this.#carried.push({ record, place, snapshot })
   }

@@ -111,7 +111,7 @@ export class Recoverer {
     const scan = present(this.#scan, 'a recovery that ends has scanned')
     for (const { number, head } of this.#scanned) {
       if (!head) continue
-      segments.add({ number, base: head.base, size: head.size, nonce: head.nonce, end: scan.ends.get(number) ?? 0, needed: 0 })
+      segments.add({ number, base: head.base, size: head.size, nonce: head.nonce, end: scan.ends.get(number) ?? 0, needed: 0, neededBytes: 0, rewritten: false })
       segments.active = number
     }
     const baseOf = (number: number): number => present(segments.get(number), 'a record is in a segment that was scanned').base

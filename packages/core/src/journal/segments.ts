@@ -21,6 +21,10 @@ export interface Segment {
   end: number
   /** Records that are still wanted. */
   needed: number
+  /** The bodies of the entries among them; snapshots do not count. */
+  neededBytes: number
+  /** Its live payloads were once moved out of it: what is left is left for other reasons. */
+  rewritten: boolean
 }
 
 /** More free files than this are deleted rather than kept. */
@@ -54,13 +58,16 @@ export class Segments implements SegmentUse {
     this.#all.set(segment.number, segment)
   }
 
-  need(number: number): void {
-    present(this.#all.get(number), 'a needed record is in a segment that stands').needed++
+  need(number: number, bytes: number): void {
+    const segment = present(this.#all.get(number), 'a needed record is in a segment that stands')
+    segment.needed++
+    segment.neededBytes += bytes
   }
 
-  free(number: number): void {
+  free(number: number, bytes: number): void {
     const segment = present(this.#all.get(number), 'a freed record is in a segment that stands')
     segment.needed--
+    segment.neededBytes -= bytes
     if (segment.needed === 0) this.#idle.push({ number, after: this.gathered + this.ahead })
   }
 
@@ -105,6 +112,10 @@ export class Segments implements SegmentUse {
     return this.ordered().map(({ number, end }) => ({ number, end }))
   }
 
+  get count(): number {
+    return this.#all.size
+  }
+
   ordered(): readonly Segment[] {
     return [...this.#all.values()].sort((a, b) => a.number - b.number)
   }
@@ -131,6 +142,6 @@ export class Segments implements SegmentUse {
 
   mix(hash: Hash): void {
     hash.number(this.active).number(this.gathered).number(this.flushed).number(this.spares.length)
-    for (const each of this.ordered()) hash.number(each.number).number(each.end).number(each.needed)
+    for (const each of this.ordered()) hash.number(each.number).number(each.end).number(each.needed).number(each.neededBytes)
   }
 }

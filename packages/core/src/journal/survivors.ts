@@ -31,7 +31,7 @@ export class Survivors {
     let slot = this.#lowerBound(index)
     if (slot < this.#count && this.#index[slot] === index) {
       if (this.#segment[slot] === 0) this.#removed--
-      else use.free(this.#segment[slot]!)
+      else use.free(this.#segment[slot]!, this.#length[slot]!)
     } else slot = this.#insert(slot)
     this.#index[slot] = index
     this.#segment[slot] = segment
@@ -61,7 +61,7 @@ export class Survivors {
     const first = this.#lowerBound(from)
     for (let slot = first; slot < this.#count; slot++) {
       if (this.#segment[slot] === 0) this.#removed--
-      else use.free(this.#segment[slot]!)
+      else use.free(this.#segment[slot]!, this.#length[slot]!)
     }
     this.#count = first
   }
@@ -72,9 +72,16 @@ export class Survivors {
     return Infinity
   }
 
+  /** The indexes of those in a segment. */
+  within(segment: number): readonly number[] {
+    const indexes: number[] = []
+    for (let slot = 0; slot < this.#count; slot++) if (this.#segment[slot] === segment) indexes.push(this.#index[slot]!)
+    return indexes
+  }
+
   /** Claims the segment of every entry. */
   claim(use: SegmentUse): void {
-    for (let slot = 0; slot < this.#count; slot++) if (this.#segment[slot] !== 0) use.need(this.#segment[slot]!)
+    for (let slot = 0; slot < this.#count; slot++) if (this.#segment[slot] !== 0) use.need(this.#segment[slot]!, this.#length[slot]!)
   }
 
   clone(): Survivors {
@@ -126,7 +133,7 @@ export class Survivors {
   }
 
   #mark(slot: number, use: SegmentUse): void {
-    use.free(this.#segment[slot]!)
+    use.free(this.#segment[slot]!, this.#length[slot]!)
     this.#segment[slot] = 0
     this.#removed++
   }

@@ -4,10 +4,10 @@
 import { assert } from '../assert.ts'
 import type { Hash } from '../hash.ts'
 
-/** Counts, per segment, the records that are still wanted. */
+/** Counts, per segment, the records that are still wanted, and their bytes. */
 export interface SegmentUse {
-  need(segment: number): void
-  free(segment: number): void
+  need(segment: number, bytes: number): void
+  free(segment: number, bytes: number): void
 }
 
 export interface Location {
@@ -82,7 +82,7 @@ export class Tail {
 
   /** Claims the segment of every entry. */
   claim(use: SegmentUse): void {
-    for (let index = this.first; index <= this.last; index++) use.need(this.segmentOf(index))
+    for (let index = this.first; index <= this.last; index++) use.need(this.segmentOf(index), this.#length[index % this.#length.length]!)
   }
 
   clone(): Tail {
@@ -105,7 +105,7 @@ export class Tail {
 
   #release(index: number, use: SegmentUse): void {
     const segment = this.segmentOf(index)
-    if (segment !== 0) use.free(segment)
+    if (segment !== 0) use.free(segment, this.#length[index % this.#length.length]!)
   }
 
   #grow(): void {

@@ -43,6 +43,8 @@ export interface Gathered {
   readonly final: boolean
   /** Something gathered later has superseded it: it is still written, so that a ticket means what it says, but not found. */
   stale: boolean
+  /** For a payload that is moved: the segment that it must still be found in; else 0. */
+  readonly replaces: number
 }
 
 export const TICKET_ONLY = 0
@@ -144,8 +146,8 @@ export class Writer {
     this.#write('trailer', active, framer, outbox)
   }
 
-  /** Whether the answer was this writer's; 'opened' when what `begin` carried is durable. */
-  answer(now: Instant, answer: DeviceAnswer, outbox: WriterOutbox): 'taken' | 'opened' | 'foreign' {
+  /** Whether the answer was this writer's; 'begun' when what `begin` carried is durable, 'opened' when another segment is. */
+  answer(now: Instant, answer: DeviceAnswer, outbox: WriterOutbox): 'taken' | 'opened' | 'begun' | 'foreign' {
     const spare = this.#spare
     if (spare && answer.request === spare.request) {
       this.#spare = undefined
@@ -168,10 +170,10 @@ export class Writer {
     if (step.kind !== 'trailer') this.trailerAt = (now + TRAILER_AFTER_MS) as Instant
     if (this.#beginning) {
       this.#beginning = false
-      return 'opened'
+      return 'begun'
     }
     this.advance(outbox)
-    return 'taken'
+    return step.kind === 'open' ? 'opened' : 'taken'
   }
 
   clone(segments: Segments, shards: ReadonlyMap<number, Hosted>, twin: (shard: Hosted) => Hosted, cachedTwin: (cached: Cached) => Cached | undefined, random: Random, request: () => number): Writer {
@@ -261,15 +263,16 @@ export class Writer {
     const use = this.#segments
     switch (kind) {
       case RecordKind.entry:
-        use.need(segment)
+        use.need(segment, length)
         if (shard.tail.has(index)) {
           const before = shard.tail.segmentOf(index)
           shard.tail.place(index, segment, offset, length)
-          if (before !== 0) use.free(before)
+          if (before !== 0) use.free(before, length)
         } else shard.survivors.put(index, segment, offset, length, use)
         return
       case RecordKind.payload:
-        use.need(segment)
+        if (record.replaces !== 0 && shard.survivors.find(index)?.segment !== record.replaces) return
+        use.need(segment, length)
         shard.survivors.put(index, segment, offset, length, use)
         return
       case RecordKind.snapshot:
@@ -288,7 +291,7 @@ export class Writer {
     const snapshot = present(shard.unfinished ?? shard.snapshot, 'a chunk belongs to a snapshot')
     if (!snapshot.segments.includes(segment)) {
       snapshot.segments.push(segment)
-      this.#segments.need(segment)
+      this.#segments.need(segment, 0)
     }
     if (!record.final || !shard.unfinished) return
     releaseSnapshot(shard.finishing, this.#segments)
@@ -334,7 +337,7 @@ export class Writer {
     }
     this.#nextBase += this.#segmentBytes
     this.trailerAt = Infinity as Instant
-    const segment: Segment = { number, base: head.base, size: head.size, nonce: head.nonce, end: 0, needed: 0 }
+    const segment: Segment = { number, base: head.base, size: head.size, nonce: head.nonce, end: 0, needed: 0, neededBytes: 0, rewritten: false }
     const request = this.#request()
     this.#step = { kind: 'obtain', request, segment, head }
     const spare = segments.spares.shift()
