@@ -95,7 +95,7 @@ export class Horus implements JobReader, AsyncDisposable {
   }
 
   /** Over a transport that is there already: how an embedded node gives out its own client. */
-  static over(transport: ClientTransport, addresses: readonly string[], options?: ClientOptions): Promise<Horus> {
+  static async over(transport: ClientTransport, addresses: readonly string[], options?: ClientOptions): Promise<Horus> {
     return Horus.#open(transport, addresses, checkClientOptions('over', options))
   }
 

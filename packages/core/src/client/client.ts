@@ -318,10 +318,11 @@ function turn(s: State, now: Instant, out: ClientOutbox): void {
   advancePulls(s, now, out)
   for (const worker of s.workers.values()) {
     extendDue(s, now, worker)
-    if (worker.pull === undefined) rebalance(now, worker)
+    if (worker.pull === undefined || worker.state !== 'open') rebalance(now, worker)
   }
   flushAddGathers(s)
   flushLeaseGathers(s, now)
+  removeStopped(s, now, out)
   askTopics(s, now, out)
   for (const shard of s.shards.values()) {
     route(s, now, out, shard)
@@ -329,7 +330,6 @@ function turn(s: State, now: Instant, out: ClientOutbox): void {
   }
   flushQueries(s, now, out)
   settleAll(s, now, out)
-  removeStopped(s, now, out)
   if (s.closing !== undefined) closeWhenDone(s, now, out)
 }
 
@@ -398,18 +398,20 @@ function beginClosing(s: State, now: Instant, out: ClientOutbox, request: number
 function closeWhenDone(s: State, now: Instant, out: ClientOutbox): void {
   const closing = s.closing!
   if (s.workers.size > 0 || s.addGathers.length > 0 || s.leaseGathers.length > 0) return
-  let busy = false
-  for (const shard of s.shards.values()) for (const session of shard.sessions) if (session.queue.length > 0 || session.inFlight.size > 0) busy = true
-  if (busy) return
-  if (closing.sessionsClosed) {
-    finishClosing(s, out)
-    return
+  if (isBusy(s)) return
+  if (!closing.sessionsClosed) {
+    closing.sessionsClosed = true
+    for (const shard of s.shards.values()) for (const session of [...shard.sessions]) {
+      closeSession(s, session, now)
+      flushSession(s, now, out, session)
+    }
   }
-  closing.sessionsClosed = true
-  for (const shard of s.shards.values()) for (const session of [...shard.sessions]) {
-    closeSession(s, session, now)
-    flushSession(s, now, out, session)
-  }
+  if (!isBusy(s)) finishClosing(s, out)
+}
+
+function isBusy(s: State): boolean {
+  for (const shard of s.shards.values()) for (const session of shard.sessions) if (session.queue.length > 0 || session.inFlight.size > 0) return true
+  return false
 }
 
 /** Everything that still waits gets its outcome, then the links go. */

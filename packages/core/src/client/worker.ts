@@ -78,7 +78,8 @@ export function removeStopped(s: State, now: Instant, out: ClientOutbox): void {
 
 function isEmpty(slot: Slot): boolean {
   if (slot.leases.size > 0 || slot.grant > 0) return false
-  return slot.session.state === 'new' || slot.number === 0 || (!slot.dirty && slot.answered === slot.number && slot.held === 0)
+  // Leases that were given up by the bound run out at the leader by themselves.
+  return slot.session.state === 'new' || slot.number === 0 || (!slot.dirty && slot.answered === slot.number && slot.held <= slot.givenUp.size)
 }
 
 function removeWorker(s: State, out: ClientOutbox, worker: Worker): void {
