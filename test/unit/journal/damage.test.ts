@@ -1,3 +1,5 @@
+//! What a journal does when the disk lies, rots, fills up or fails.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '@horus/core/random'

@@ -1,3 +1,5 @@
+//! A journal is driven at random, crashed at random, and must come back in a state that it was in.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '@horus/core/random'

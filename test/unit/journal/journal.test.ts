@@ -1,3 +1,5 @@
+//! What a journal does while nothing goes wrong.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { logIndex, shardId } from '@horus/core/units'

@@ -1,3 +1,5 @@
+//! The simulated disk has the habits of a real one.
+
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DeviceAnswer, DeviceRequest } from '@horus/core/device'
