@@ -67,7 +67,7 @@ export class Replica {
   #removed: ShardId[] = []
   #later: (() => void)[] = []
   #nextTicket = 1
-  /** Fetches asked for and not answered, so that a delivery that waits asks once. */
+  /** Fetches asked for and not answered, so that whoever waits for an entry asks once. */
   readonly #fetching = new Set<string>()
 
   constructor(options: ReplicaOptions) {
@@ -172,6 +172,15 @@ export class Replica {
     return at as Instant
   }
 
+  /** One line for each copy, for whoever looks into a node that does not do what it should. */
+  describe(): string[] {
+    return [...this.#hosted.values()].map(({ shard, master, applied }) => {
+      const { voters, outgoing, learners, epoch } = master.configuration
+      const numbers = (peers: readonly ReplicaPlace[]): string => peers.map((peer) => `${peer.replica}@${peer.node.slice(0, 4)}`).join(' ')
+      return `shard ${shard} replica ${master.self.replica}: ${master.role} term ${master.term} leader ${master.leader?.replica ?? 'none'} log ${master.firstIndex}..${master.lastIndex} commit ${master.commitIndex} applied ${applied} epoch ${epoch} voters ${numbers(voters)}${outgoing ? ` outgoing ${numbers(outgoing)}` : ''} learners ${numbers(learners)}${master.isSuspect ? ' suspect' : ''}`
+    })
+  }
+
   digest(): string {
     const hash = new Hash().text(this.#journal.digest())
     for (const [shard, hosted] of this.#hosted) hash.number(shard).text(hosted.master.digest()).text(hosted.machine.digest())
@@ -220,11 +229,19 @@ export class Replica {
     recovered: (recovered) => this.#later.push(() => this.#recovered(recovered)),
     durable: (shard, ticket) => this.#durables.push({ shard, ticket }),
     loaded: (shard) => {
-      for (const key of this.#fetching) if (key.startsWith(`${shard} `)) this.#fetching.delete(key)
+      this.#fetched(shard)
       this.#loaded.push(shard)
     },
-    unreadable: (shard, index) => this.#unreadable.push({ shard, index }),
+    unreadable: (shard, index) => {
+      this.#fetched(shard)
+      this.#unreadable.push({ shard, index })
+    },
     failed: (reason) => this.#o.halt(reason),
+  }
+
+  /** Whoever still waits for an entry of the shard asks again. */
+  #fetched(shard: ShardId): void {
+    for (const key of this.#fetching) if (key.startsWith(`${shard} `)) this.#fetching.delete(key)
   }
 
   #recovered(recovered: RecoveredJournal): void {
@@ -278,17 +295,20 @@ export class Replica {
     if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
   }
 
-  /** A leader addresses a copy that is not here yet: it is made empty, and filled by that leader. */
+  /**
+   * A leader addresses a copy that is not here yet: it is made empty, and filled by that leader. Not so a copy that the shard was
+   * born with: that one begins with the configuration of the birth, which the registry will tell, or it could never vote.
+   */
   #adopt(shard: ShardId, replica: ReplicaNumber, message: ConsensusMessage): Hosted | undefined {
+    if (message.kind !== 'append' && message.kind !== 'snapshot') return undefined
     if (replica <= (this.#retired.get(shard) ?? 0)) return undefined
-    const fromLeader = message.kind === 'append' || message.kind === 'snapshot'
+    const first = this.#cluster.firstMasters(shard)
+    if (first === undefined || first[replica - 1] === this.#cluster.self) return undefined
     const present = this.#hosted.get(shard)
     if (present !== undefined) {
-      if (!fromLeader || message.term < present.master.term) return undefined
+      if (message.term < present.master.term) return undefined
       this.#retire(shard)
     }
-    // A copy made by a request for a vote would have no configuration, and keep the registry's birth from giving it one.
-    if (!fromLeader) return undefined
     const hosted = this.#host(empty(shard), undefined, replica)
     hosted.adopted(this.#now, replica)
     if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
@@ -344,9 +364,6 @@ export class Replica {
     send: (to: Endpoint, message: ClientMessage) => this.#front.send(to, message, this.#o),
     entry: (shard, index) => this.#journal.entry(shard, index),
     fetch: (shard, index) => {
-      const key = `${shard} ${index}`
-      if (this.#fetching.has(key)) return
-      this.#fetching.add(key)
       this.#toJournal({ kind: 'fetch', shard, from: index, to: index, maxBytes: 1 })
     },
     release: (shard, indexes) => this.#toJournal({ kind: 'release', shard, indexes }),
@@ -356,6 +373,11 @@ export class Replica {
   }
 
   #toJournal(input: JournalInput): void {
+    if (input.kind === 'fetch') {
+      const key = `${input.shard} ${input.from}`
+      if (this.#fetching.has(key)) return
+      this.#fetching.add(key)
+    }
     this.#journal.receive(this.#now, input, this.#journalOutbox)
   }
 

@@ -126,6 +126,16 @@ export class Cluster {
     return candidates
   }
 
+  /** Who held a shard when it was born, in the order of their numbers; undefined where that is not known here yet. */
+  firstMasters(shard: ShardId): readonly NodeId[] | undefined {
+    if (shard !== REGISTRY_SHARD) {
+      const masters = this.registry.shard(shard)?.masters
+      return masters?.length ? masters : undefined
+    }
+    if (this.decision !== undefined) return this.decision.masters.map((master) => master.node)
+    return this.registry.clusterId === undefined ? undefined : this.registry.founders.map((founder) => founder.node)
+  }
+
   get admitted(): boolean {
     return this.#identity.state !== undefined && this.registry.node(this.self) !== undefined
   }

@@ -46,6 +46,7 @@ export class JobMachine implements Machine, ShardService {
   /** Leases up to this deadline are over, once every socket has been read again. */
   #expireThrough = -Infinity
   #tickAt = 0
+  #tickWanted = false
   #tickUnderWay = false
   #freed: LogIndex[] = []
   readonly #opening = new Set<PartitionId>()
@@ -104,14 +105,17 @@ export class JobMachine implements Machine, ShardService {
     this.#leads = leads
     this.#firstOwn = leads ? this.#host.master.lastIndex : 0
     this.#expireThrough = -Infinity
+    this.#tickWanted = false
     this.#tickUnderWay = false
     this.#opening.clear()
   }
 
   wake(now: Now): void {
-    if (!this.serves) return
+    if (!this.serves || this.#tickUnderWay) return
     const leaseNow = this.#host.master.leaseNow(now)
-    if (this.#books.leaseDeadlineNext <= leaseNow) this.#expireThrough = leaseNow
+    const expired = this.#books.leaseDeadlineNext <= leaseNow
+    if (expired) this.#expireThrough = leaseNow
+    if (expired || this.#books.dueNext <= this.#host.master.wallNow(now) || this.#tickAt <= now.monotonic) this.#tickWanted = true
   }
 
   turn(now: Now): void {
@@ -123,7 +127,7 @@ export class JobMachine implements Machine, ShardService {
   }
 
   wakeAt(now: Now): number {
-    if (!this.serves || this.#tickUnderWay) return Infinity
+    if (!this.serves || this.#tickUnderWay || this.#tickWanted) return Infinity
     const lease = this.#books.leaseDeadlineNext - this.#host.master.leaseNow(now)
     const due = this.#books.dueNext - this.#host.master.wallNow(now)
     return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#tickAt)
@@ -204,9 +208,8 @@ export class JobMachine implements Machine, ShardService {
 
   /** A lease only expires when every socket has been read once since its deadline: an extension may lie there. */
   #tick(now: Now): void {
-    if (this.#tickUnderWay || this.#host.master.proposable !== 'yes') return
-    const due = this.#books.dueNext <= this.#host.master.wallNow(now)
-    if (this.#expireThrough === -Infinity && !due && now.monotonic < this.#tickAt) return
+    if (!this.#tickWanted || this.#host.master.proposable !== 'yes') return
+    this.#tickWanted = false
     const expireThrough = Math.max(0, this.#expireThrough) as LeaseTime
     this.#expireThrough = -Infinity
     this.#tickAt = now.monotonic + HOUSEKEEPING_MS
