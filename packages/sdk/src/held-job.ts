@@ -69,6 +69,14 @@ export abstract class HeldJob<Input = unknown> {
     return this.lease.token
   }
 
+  /**
+   * Until when the worker could surely hold the job as it was given to it, on the clock of `performance.now()`; extensions,
+   * which come by themselves in a worker, make it longer.
+   */
+  get heldUntil(): number {
+    return this.lease.heldUntil
+  }
+
   get headers(): Readonly<Record<string, string>> {
     return (this.#headers ??= Object.fromEntries(this.lease.headers))
   }

@@ -4,7 +4,7 @@
 //! with it. A request number 0 asks for no `done`.
 
 import type { JobOptions } from '../message/command.ts'
-import type { Address, FencingToken, JobNumber, PartitionId, ShardId } from '../units.ts'
+import type { Address, FencingToken, Instant, JobNumber, PartitionId, ShardId } from '../units.ts'
 
 declare const brand: unique symbol
 /** A connection to a node, numbered by the client from 1; 0 is none. */
@@ -36,6 +36,8 @@ export interface LeasedJob extends LeaseKey {
   /** 0: none. */
   readonly timeoutMs: number
   readonly headers: readonly (readonly [string, string])[]
+  /** Own time at which the worker must hold the lease to be over, unless it is extended. */
+  readonly heldUntil: Instant
   /** A view of the message it came in. */
   readonly payload: Uint8Array
 }

@@ -11,7 +11,7 @@ import type { FencingToken, Instant, JobNumber } from '../units.ts'
 import { never } from '../units.ts'
 import { type ClientOutbox, failure, type LeasedJob, type LeaseInput } from './api.ts'
 import { beginLease, endLease, expireDue, leaseCount, loseLease, lostReason, noteClock } from './holdings.ts'
-import { latestLeaseClock } from './lease-bound.ts'
+import { boundReaches, latestLeaseClock } from './lease-bound.ts'
 import { COMMAND_BYTES_MAX, LEASED_BATCH_MAX } from './limits.ts'
 import { done } from './requests.ts'
 import { enqueue } from './session.ts'
@@ -185,7 +185,8 @@ function isFresh(slot: Slot, number: JobNumber, token: FencingToken, out: Client
 function leasedJob(slot: Slot, cursor: DeliveryReader, lease: Lease, names: readonly string[]): LeasedJob {
   return {
     worker: slot.worker.number, partition: slot.partition, number: lease.number, token: lease.token, name: names[cursor.nameOrdinal]!,
-    attempt: cursor.attempt, maxAttempts: cursor.maxAttempts, leaseMs: lease.leaseMs, timeoutMs: cursor.timeoutMs, headers: cursor.headers, payload: cursor.payload,
+    attempt: cursor.attempt, maxAttempts: cursor.maxAttempts, leaseMs: lease.leaseMs, timeoutMs: cursor.timeoutMs, headers: cursor.headers,
+    heldUntil: boundReaches(slot.session.bound, lease.deadline), payload: cursor.payload,
   }
 }
 
