@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { duration, type Address, type Milliseconds } from '@horus/core/units'
 import { UsageError } from './errors.ts'
-import { expandRanges, hostPort, isLoopback, nodeAddress, ports, resolveSeeds, type HostPort } from './range.ts'
+import { addressesOfSeeds, hostPort, nodeAddress, rangeOf, staysHere, type HostPort } from './range.ts'
 
 export const DEFAULT_PORT = 6470
 export const DEFAULT_CLUSTER = 'horus'
@@ -36,7 +36,7 @@ export interface NodeOptions {
   /** Shared by all nodes and clients; without one, loopback addresses only. */
   readonly secret?: string
   readonly secretFile?: string
-  /** Address of the HTTP service; off unless given. */
+  /** Address of the HTTP service; refused in this version, which has none. */
   readonly http?: string
   /** The three masters of a shard are in different zones where that is possible. */
   readonly zone?: string
@@ -52,10 +52,11 @@ export interface NodeConfig {
   readonly advertise: Address | undefined
   readonly range: readonly Address[]
   readonly seeds: readonly Address[]
+  /** Whether a host may be a node: a range is the list of who may, and seeds are. */
+  readonly allows: ((host: string) => boolean) | undefined
   readonly expect: number | undefined
   readonly join: boolean
   readonly secret: string | undefined
-  readonly http: HostPort | undefined
   readonly zone: string
   readonly replaceAfter: Milliseconds | undefined
   readonly eligible: boolean
@@ -77,7 +78,7 @@ export const OPTIONS: { readonly [K in keyof Required<NodeOptions>]: { readonly 
   cluster: { flag: 'cluster', kind: 'text', value: 'NAME', help: `default ${DEFAULT_CLUSTER}` },
   secret: { flag: '', kind: 'text', value: '', help: '' },
   secretFile: { flag: 'secret-file', kind: 'text', value: 'FILE', help: 'secret shared by nodes and clients; without one, loopback only' },
-  http: { flag: 'http', kind: 'text', value: 'HOST:PORT', help: 'metrics and health over HTTP; off unless given' },
+  http: { flag: 'http', kind: 'text', value: 'HOST:PORT', help: 'refused in this version: there is no HTTP service yet' },
   zone: { flag: 'zone', kind: 'text', value: 'ZONE', help: 'masters are spread over zones' },
   replaceAfter: { flag: 'replace-after', kind: 'duration', value: 'TIME', help: 'how long a master is dead before it is replaced; default 30s' },
 }
@@ -152,29 +153,32 @@ const INSTEAD_OF = [['secret', 'secretFile'], ['dataDir', 'ephemeral'], ['expect
 /** Checks all and looks up the names of seeds. Rejects with UsageError. */
 export async function resolveConfig(options: NodeOptions): Promise<NodeConfig> {
   checkTypes(options)
+  if (options.http !== undefined) throw new UsageError('--http is not there yet in this version: leave it out')
   const listen = hostPort(options.listen ?? `127.0.0.1:${DEFAULT_PORT}`, '--listen', DEFAULT_PORT)
   const advertise = options.advertise === undefined ? undefined : nodeAddress(options.advertise, '--advertise')
   const ranges = listOf(options.range)
   const seedTexts = listOf(options.seeds)
   const dataDir = dataDirOf(options)
   const secret = secretOf(options)
-  checkAddresses(options, listen, advertise, ranges, secret)
+  checkAddresses(listen, advertise, secret)
   const expect = expectOf(options, ranges.length > 0 || seedTexts.length > 0)
   if (options.port !== undefined && ranges.length === 0) throw new UsageError('--port names the ports to probe in a range: give --range too, or leave it out')
-  const probed = ranges.length === 0 ? [] : expandRanges(ranges, options.port === undefined ? [listen.port || DEFAULT_PORT] : ports(options.port, '--port'), '--range')
-  const seeds = await resolveSeeds(seedTexts.map((seed) => hostPort(seed, '--seeds', DEFAULT_PORT)), '--seeds')
-  if (secret === undefined && seeds.some((seed) => !isLoopback(seed))) throw new UsageError('--seeds beyond loopback need a secret: give --secret-file')
+  const range = ranges.length === 0 ? undefined : rangeOf(ranges, options.port ?? (listen.port || DEFAULT_PORT))
+  if (secret === undefined && range?.addresses().some((address) => !staysHere(hostOf(address))) === true) throw new UsageError('--range beyond loopback needs a secret, since without one anyone could take part: give --secret-file, or a range in 127.0.0.0/8')
+  const seeds = await addressesOfSeeds(seedTexts, DEFAULT_PORT)
+  const seedHosts = new Set(seeds.map(hostOf))
+  if (secret === undefined && [...seedHosts].some((host) => !staysHere(host))) throw new UsageError('--seeds beyond loopback need a secret: give --secret-file')
   return {
     cluster: clusterOf(options.cluster),
     dataDir,
     listen,
     advertise,
-    range: probed,
+    range: range?.addresses() ?? [],
     seeds,
+    allows: range && ((host) => range.allows(host) || seedHosts.has(host)),
     expect,
     join: options.join === true,
     secret,
-    http: options.http === undefined ? undefined : hostPort(options.http, '--http'),
     zone: zoneOf(options.zone),
     replaceAfter: options.replaceAfter === undefined ? undefined : durationOf(options.replaceAfter, '--replace-after'),
     // An ephemeral node that joins others keeps nothing that a shard could be rebuilt from.
@@ -233,15 +237,17 @@ function dataDirOf(options: NodeOptions): string | undefined {
   return options.dataDir
 }
 
-function checkAddresses(options: NodeOptions, listen: HostPort, advertise: Address | undefined, ranges: readonly string[], secret: string | undefined): void {
+function checkAddresses(listen: HostPort, advertise: Address | undefined, secret: string | undefined): void {
   if (secret === undefined) {
-    const where = !isLoopback(listen.host) ? `--listen ${listen.host}` : advertise !== undefined && !isLoopback(advertise) ? `--advertise ${advertise}` : ranges.some((range) => !isLoopback(range)) ? '--range' : undefined
-    if (where !== undefined) throw new UsageError(`${where} is not loopback, and there without a secret anyone could take part: give --secret-file, or use addresses in 127.0.0.0/8`)
+    const far = !staysHere(listen.host) ? `--listen ${listen.host}` : advertise !== undefined && !staysHere(hostOf(advertise)) ? `--advertise ${advertise}` : undefined
+    if (far !== undefined) throw new UsageError(`${far} is not loopback, and there without a secret anyone could take part: give --secret-file, or use addresses in 127.0.0.0/8`)
   }
   if (advertise === undefined && listen.host === '0.0.0.0') throw new UsageError('--listen 0.0.0.0 is no address that others can be told: give --advertise HOST:PORT too')
-  if (advertise === undefined) nodeAddress(`${listen.host === 'localhost' ? '127.0.0.1' : listen.host}:${listen.port}`, '--listen')
-  if (options.advertise !== undefined && advertise!.endsWith(':0')) throw new UsageError(`--advertise ${options.advertise} has no port: give HOST:PORT`)
+  if (listen.host !== 'localhost') nodeAddress(`${listen.host}:${listen.port}`, '--listen')
+  if (advertise?.endsWith(':0') === true) throw new UsageError(`--advertise ${advertise} has no port: give HOST:PORT`)
 }
+
+const hostOf = (address: Address): string => address.slice(0, address.lastIndexOf(':'))
 
 function expectOf(options: NodeOptions, searches: boolean): number | undefined {
   const { expect, join } = options

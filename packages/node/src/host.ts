@@ -10,7 +10,7 @@
 import { setImmediate as afterReads } from 'node:timers'
 import { getRandomValues } from 'node:crypto'
 import type { Now } from '@horus/core/actor'
-import type { DeviceAnswer, DeviceRequest } from '@horus/core/device'
+import type { DeviceRequest } from '@horus/core/device'
 import { Random } from '@horus/core/random'
 import type { Identity, ReplicaEvent, ReplicaInput, ReplicaOutbox } from '@horus/core/replica'
 import type { Address, ConnectionId, Instant, NodeId, WallTime } from '@horus/core/units'
@@ -39,6 +39,8 @@ export interface HostNetwork {
   client(connection: ConnectionId, bytes: Uint8Array): void
   closeClient(connection: ConnectionId, reason: string): void
   closeLink(node: NodeId, reason: string): void
+  /** Everything that was sent in this turn goes out, one write a link. */
+  flush(): void
   close(): Promise<void>
 }
 
@@ -95,8 +97,9 @@ export class Host {
     this.#expectTurn()
   }
 
-  answer(answer: DeviceAnswer): void {
-    this.input({ kind: 'device', answer })
+  /** Ends with a reason: the process must not go on as this node. */
+  halt(reason: string): void {
+    this.#halt(reason)
   }
 
   /** Hands the lead over, for at most STOP_MS_MAX, and closes everything. */
@@ -128,6 +131,8 @@ export class Host {
       this.#turnPending = false
       this.#step({ kind: 'turn' })
       for (let next = this.#queue.shift(); next; next = this.#queue.shift()) this.#step(next)
+      if (this.#closed) return
+      this.#network?.flush()
       this.#setTimer()
     })
   }

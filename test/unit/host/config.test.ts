@@ -43,9 +43,9 @@ test('range and seeds need expect or join, and never both', async () => {
 })
 
 test('a bad or too large range is refused with what to give instead', async () => {
-  for (const range of ['127.0.0.0', '127.0.0.0/33', '127.0.0/24', 'localhost/24', '::1/128', '127.0.0.0/-1', '300.0.0.1/24']) await refuses({ dataDir: '/tmp/x', expect: 3, range, secret: 's' }, range, 'CIDR')
-  await refuses({ dataDir: '/tmp/x', expect: 3, range: '10.0.0.0/8', secret: 's' }, '16777216', '65536', '--seeds')
-  await refuses({ dataDir: '/tmp/x', expect: 3, range: '127.0.0.0/17', port: '7000-7002', secret: 's' }, '98304', '--seeds')
+  for (const range of ['127.0.0.0/33', '127.0.0/24', 'localhost/24', '::1/128', '127.0.0.0/-1', '300.0.0.1/24']) await refuses({ dataDir: '/tmp/x', expect: 3, range, secret: 's' }, range, 'CIDR')
+  await refuses({ dataDir: '/tmp/x', expect: 3, range: '10.0.0.0/8', secret: 's' }, '16777216', '65536', 'seeds')
+  await refuses({ dataDir: '/tmp/x', expect: 3, range: '127.0.0.0/17', port: '7000-7002', secret: 's' }, '98304', 'seeds')
 })
 
 test('without a secret only loopback is used', async () => {

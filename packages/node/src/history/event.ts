@@ -18,7 +18,8 @@ export type HistoryEvent =
   /** `boundAt`: when the worker itself holds its lease to be over. */
   | { readonly kind: 'delivered'; readonly at: number; readonly process: string; readonly id: string; readonly key: string; readonly token: number; readonly attempt: number; readonly boundAt: number }
   | { readonly kind: 'extended'; readonly at: number; readonly process: string; readonly id: string; readonly token: number; readonly boundAt: number }
-  | { readonly kind: 'completing'; readonly at: number; readonly process: string; readonly id: string; readonly token: number }
+  /** `result` where a demo wants to compare it. */
+  | { readonly kind: 'completing'; readonly at: number; readonly process: string; readonly id: string; readonly token: number; readonly result?: string }
   | { readonly kind: 'completed'; readonly at: number; readonly process: string; readonly id: string; readonly token: number }
   /** The worker ended the lease itself (`failed`, `released`) or was told that it is no longer its own (`lost`). */
   | { readonly kind: 'gaveUp'; readonly at: number; readonly process: string; readonly id: string; readonly token: number; readonly reason: 'failed' | 'released' | 'lost' }

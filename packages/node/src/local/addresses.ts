@@ -4,7 +4,7 @@
 import { randomInt } from 'node:crypto'
 import { createSocket } from 'node:dgram'
 import { createServer } from 'node:net'
-import type { HostPort } from '../range.ts'
+import type { HostPort } from '@horus/transport'
 
 /** A /29: eight addresses, of which five to seven are taken. */
 export const SUBNET_BITS = 29

@@ -1,0 +1,108 @@
+//! The whole of Horus at full speed: three node processes, a publisher and a worker, every entry flushed on a majority.
+//!
+//!   publisher ──addMany 256, 16 in flight──▶ three nodes ──▶ worker, concurrency 2,000 ──▶ complete
+//!
+//! First as many jobs as asked, as fast as they go: jobs and publishes a second, and the processor time of all five processes
+//! for one job. Then, idle, one job at a time: how long from the call of add to the first line of the handler (pickup).
+//! The same figures of a bare pipeline are the floor that this is held against.
+
+import { fileURLToPath } from 'node:url'
+import { helpOfFlags, readCommandLine } from '@horus/node/cli/flags'
+import { facts, Progress } from '@horus/node/cli/output'
+import { randomSubnet } from '@horus/node/local/addresses'
+import { Child } from '@horus/node/local/children'
+import { LocalCluster } from '@horus/node/local/cluster'
+import { until } from '@horus/node/local/until'
+import { allMastersLive } from '@horus/node/local/watch'
+import { Horus } from '@horus/sdk'
+import type { BenchSettings, FromPublisher, FromWorker, ToPublisher } from './cluster-settings.ts'
+import { cpuMicros } from './cpu.ts'
+
+const FLAGS = {
+  jobs: { value: 'N', help: 'how many at full speed; default 400000' },
+  payload: { value: 'BYTES', help: 'of a job; default 100' },
+  batch: { value: 'N', help: 'jobs of one addMany; default 256' },
+  inflight: { value: 'N', help: 'unanswered addMany at once; default 16' },
+  concurrency: { value: 'N', help: 'of the worker; default 2000' },
+  pickups: { value: 'N', help: 'single jobs for the pickup latency; default 500' },
+  nodes: { value: 'N', help: 'node processes; default 3' },
+  json: { value: '', help: 'end with one line of JSON' },
+}
+const PUBLISHER_SCRIPT = fileURLToPath(new URL('./cluster-publisher.js', import.meta.url))
+const WORKER_SCRIPT = fileURLToPath(new URL('./cluster-worker.js', import.meta.url))
+const TOPIC = 'bench'
+const FOUND_MS_MAX = 30_000
+const RUN_MS_MAX = 600_000
+
+export const help = (): string => helpOfFlags(FLAGS)
+
+export async function run(args: readonly string[]): Promise<void> {
+  const line = readCommandLine('bench cluster', args, FLAGS, 0)
+  const nodes = line.number('nodes', 3, 1, 7)
+  const wanted = {
+    jobs: line.number('jobs', 400_000, 1, 100_000_000),
+    payloadBytes: line.number('payload', 100, 16, 1_000_000),
+    batch: line.number('batch', 256, 1, 4096),
+    inFlight: line.number('inflight', 16, 1, 256),
+    concurrency: line.number('concurrency', 2000, 1, 65_535),
+    pickups: line.number('pickups', 500, 1, 100_000),
+  }
+  const json = line.has('json')
+  const cluster = new LocalCluster({ cluster: `bench-${process.pid}`, subnet: await randomSubnet(nodes), expect: nodes })
+  try {
+    const figures = await measure(cluster, { ...wanted, cluster: cluster.name, seeds: cluster.addresses, topic: TOPIC }, new Progress(json ? { write: () => {} } : process.stdout))
+    if (json) process.stdout.write(`${JSON.stringify(figures)}\n`)
+    else {
+      const { pickupMs, ...rest } = figures
+      process.stdout.write(`${facts([...Object.entries(rest), ['pickup p50', `${pickupMs.p50} ms`], ['pickup p99', `${pickupMs.p99} ms`]])}\n`)
+    }
+  } finally {
+    await cluster.close()
+  }
+}
+
+async function measure(cluster: LocalCluster, settings: BenchSettings, progress: Progress) {
+  await cluster.start()
+  const watcher = await Horus.connect({ cluster: cluster.name, seeds: cluster.addresses })
+  await until('the cluster is founded', async () => allMastersLive(cluster, await watcher.status(), Math.min(3, cluster.nodes.length)), FOUND_MS_MAX)
+  await watcher.close()
+  const role = (script: string, onMessage: (message: unknown) => void): Child => new Child(script, { args: [JSON.stringify(settings)], onMessage })
+  let published: FromPublisher | undefined
+  let worked: FromWorker | undefined
+  const worker = role(WORKER_SCRIPT, (message) => (worked = message as FromWorker))
+  const publisher = role(PUBLISHER_SCRIPT, (message) => (published = message as FromPublisher))
+  const processes = [...cluster.nodes.map((node) => node.pid), worker.process.pid, publisher.process.pid].filter((pid) => pid !== undefined)
+  const reached = (what: string, done: () => boolean): Promise<true> =>
+    until(what, () => {
+      const fallen = [worker, publisher].find((child) => !child.running && child.process.exitCode !== 0)
+      if (fallen) throw new Error(fallen.errors.trim())
+      progress.show((worked?.completed ?? 0) / settings.jobs, `${worked?.completed ?? 0} of ${settings.jobs} jobs`)
+      return done()
+    }, RUN_MS_MAX)
+
+  await reached('both clients are connected', () => published?.stage === 'ready' && worked !== undefined)
+  const cpuBefore = cpuMicros(processes)
+  const startedAt = performance.now()
+  publisher.send({ kind: 'go' } satisfies ToPublisher)
+  await reached('all jobs are completed', () => (worked?.completed ?? 0) >= settings.jobs)
+  const cpu = cpuMicros(processes) - cpuBefore
+  const elapsedMs = (worked?.lastCompletedAt ?? 0) - (published?.startedAt ?? 0)
+  const measured = { wallMs: Math.round(performance.now() - startedAt) }
+  publisher.send({ kind: 'pickups' } satisfies ToPublisher)
+  await reached('the single jobs are picked up', () => published?.stage === 'done' && (worked?.pickupsMs.length ?? 0) >= settings.pickups)
+  await Promise.all([publisher.kill(), worker.kill()])
+  progress.clear()
+  const pickups = [...(worked?.pickupsMs ?? [])].sort((a, b) => a - b)
+  return {
+    jobs: settings.jobs,
+    jobsPerSecond: Math.round((settings.jobs / elapsedMs) * 1000),
+    publishPerSecond: Math.round((settings.jobs / (published?.publishMs ?? Infinity)) * 1000),
+    cpuMicrosPerJob: Math.round((cpu / settings.jobs) * 100) / 100,
+    pickupMs: { p50: quantile(pickups, 0.5), p99: quantile(pickups, 0.99) },
+    ...measured,
+  }
+}
+
+function quantile(sorted: readonly number[], fraction: number): number {
+  return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? 0) * 1000) / 1000
+}

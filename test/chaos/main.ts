@@ -1,0 +1,32 @@
+//! `pnpm chaos --seconds N [--seed S] [--json]`: breaks a real cluster for a while and judges what its clients saw.
+//! Exit code 0 only when nothing was lost, leased twice or run again after its completion.
+
+import { readCommandLine } from '@horus/node/cli/flags'
+import { facts, Progress } from '@horus/node/cli/output'
+import { exitCodeOf, oneLine } from '@horus/node/errors'
+import { faultsOf, runChaos } from './run.ts'
+
+const FLAGS = {
+  seconds: { value: 'N', help: 'how long things are broken; default 60' },
+  seed: { value: 'S', help: 'of the schedule of faults; default: drawn' },
+  json: { value: '', help: 'end with one line of JSON' },
+}
+const SECONDS_MAX = 86_400
+const FINDINGS_SHOWN = 20
+
+try {
+  const line = readCommandLine('chaos', process.argv.slice(2), FLAGS, 0)
+  const json = line.has('json')
+  const progress = new Progress(json ? { write: () => {} } : process.stdout)
+  const seconds = line.number('seconds', 60, 1, SECONDS_MAX)
+  const seed = line.number('seed', Math.floor(performance.timeOrigin) >>> 0, 0, 0xffff_ffff)
+  const outcome = await runChaos({ seconds, seed, say: (text) => progress.say(text), show: (fraction, text) => progress.show(fraction, text) })
+  progress.clear()
+  const { findings, ...figures } = outcome
+  for (const { what, id, why } of findings.slice(0, FINDINGS_SHOWN)) process.stderr.write(`${what}: job ${id} ${why}\n`)
+  process.stdout.write(json ? `${JSON.stringify(figures)}\n` : `\n${facts(Object.entries(figures))}\n`)
+  process.exit(faultsOf(outcome) === 0 ? 0 : 1)
+} catch (error) {
+  process.stderr.write(`chaos: ${oneLine(error)}\n`)
+  process.exit(exitCodeOf(error))
+}

@@ -1,0 +1,22 @@
+//! What the processes of a chaos run are told, and tell each other.
+
+export const TOPIC = 'chaos'
+/** Short, so that a stopped worker's leases run out while one watches. */
+export const LEASE = '2s'
+export const LEASE_MS = 2000
+
+export interface ClientSettings {
+  readonly cluster: string
+  readonly seeds: readonly string[]
+  readonly history: string
+  /** Of this process; a restarted one has another. */
+  readonly name: string
+  readonly seed: number
+}
+
+export type ToPublisher = { readonly kind: 'finish' }
+export type FromPublisher = { readonly kind: 'finished' }
+
+export function readSettings(): ClientSettings {
+  return JSON.parse(process.argv[2]!) as ClientSettings
+}
