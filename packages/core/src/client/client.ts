@@ -30,7 +30,7 @@ import { forgetLink, heardOver, homeDueAt, keepHome, linkIsUp, linksDueAt, NO_LI
 import { abandonPull, advancePulls, pullsDueAt, pullTimedOut, takeAcquire, takePulled } from './pull.ts'
 import { dropQuery, flushQueries, forgetLookups, queriesDueAt, queryTimedOut, startQuery, takeQueryAnswer } from './query.ts'
 import { done, dueTimer, newTimer, nextTimerAt, startTimer, stopTimer } from './requests.ts'
-import { askTopics, refreshTopic, rerouted, route, sessionOf, takeLocated, topicOf, topicsDueAt, turnedAway } from './routing.ts'
+import { askTopics, refreshTopic, rerouted, route, served, sessionOf, takeLocated, topicOf, topicsDueAt, turnedAway } from './routing.ts'
 import { checkUnanswered, commandTimedOut, enqueue, errorOf, expireSession, flushSession, sessionDueAt, takeAnswer } from './session.ts'
 import type { Request, Session, Settled, State, Then, Timed, Topic } from './state.ts'
 import { decodeMessage } from './wire.ts'
@@ -266,6 +266,7 @@ function takeMessage(s: State, now: Instant, out: ClientOutbox, link: LinkId, me
 type SessionMessage = Extract<ClientMessage, { readonly kind: 'demandAnswer' | 'deliver' | 'lost' | 'beatAnswer' }>
 
 function takeForSession(s: State, now: Instant, out: ClientOutbox, link: LinkId, session: Session, message: SessionMessage): void {
+  if (message.kind !== 'lost' && (message.kind !== 'demandAnswer' || message.code === Code.ok)) served(session.shard)
   if (message.kind === 'beatAnswer') return takeBeatAnswer(session, message)
   if (message.kind === 'lost') return takeLost(out, session, message)
   if (message.kind === 'deliver') {
@@ -281,7 +282,7 @@ function takeForSession(s: State, now: Instant, out: ClientOutbox, link: LinkId,
     if (slot !== undefined) takeDemandAnswer(now, slot, message)
   } else if (message.code === Code.sessionExpired) expireSession(out, session)
   else {
-    if (slot !== undefined && slot.number > 0) slot.dirty = true
+    if (slot !== undefined) slot.refreshAt = now
     turnedAway(s, now, session.shard, link, message.code, message.body)
   }
 }

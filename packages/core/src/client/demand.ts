@@ -31,7 +31,7 @@ export function sayLeases(s: State, now: Instant, out: ClientOutbox, session: Se
   session.resume = false
   const leases = []
   for (const slot of session.slots.values()) {
-    if (slot.number > 0 || slot.grant > 0) slot.dirty = true
+    if (slot.number > 0) slot.refreshAt = now
     slot.missingSince = never
     for (const lease of slot.leases.values()) if (leases.length < RESUME_LEASES_MAX) leases.push(keyOf(lease))
   }
@@ -40,14 +40,15 @@ export function sayLeases(s: State, now: Instant, out: ClientOutbox, session: Se
 
 export function sayDemands(s: State, now: Instant, out: ClientOutbox, session: Session): void {
   for (const slot of session.slots.values()) {
-    if (slot.dirty) {
-      if (slot.sent.length >= DEMANDS_UNANSWERED_MAX) continue
+    if (slot.dirty && slot.sent.length < DEMANDS_UNANSWERED_MAX) {
       slot.number++
       slot.sent.push({ number: slot.number, grant: slot.grant })
       slot.dirty = false
     } else if (now < slot.refreshAt) continue
     slot.refreshAt = (isStanding(slot) ? now + DEMAND_REFRESH_MS : never) as Instant
-    const { worker, partition, number, grant } = slot
+    const { worker, partition, number } = slot
+    // A number always stands for the same grant; a newer grant waits until there is room for its number.
+    const grant = slot.sent.at(-1)?.grant ?? 0
     stamped(s, now, out, session, encodeRow(demand, { shard: session.shard.id, partition, session: session.number, number, grant, leaseMs: worker.leaseMs, stamp: now, names: worker.names }))
   }
   if (now >= session.stampAt + BEAT_MS && leaseCount(session) > 0) stamped(s, now, out, session, encodeRow(beat, { shard: session.shard.id, session: session.number, stamp: now }))
@@ -60,7 +61,7 @@ function stamped(s: State, now: Instant, out: ClientOutbox, session: Session, by
 
 /** The leader is to remember it: a grant, a place among others, or a lowering without an answer. */
 function isStanding(slot: Slot): boolean {
-  return slot.grant > 0 || slot.answered < slot.number || slot.held > slot.leases.size || (slot.worker.state === 'open' && slot.worker.slots.length > 1 && (slot.worker.pull === undefined || slot.worker.pull.state === 'asking'))
+  return slot.grant > 0 || slot.dirty || slot.answered < slot.number || slot.held > slot.leases.size || (slot.worker.state === 'open' && slot.worker.slots.length > 1 && (slot.worker.pull === undefined || slot.worker.pull.state === 'asking'))
 }
 
 /** When a worker's session next has to say something. */
