@@ -19,9 +19,13 @@ export class LeaseClock {
     return this.#value as LeaseTime
   }
 
-  /** An entry of the log carries this time. */
+  /**
+   * The last entry of the log carries this time. It counts for a follower even where it lies behind: what a former leader counted in
+   * the meantime, or stamped on entries that nobody committed, is not the shard's time, and leases that the next leader
+   * granted would end early by it.
+   */
   learn(stamped: LeaseTime): void {
-    if (stamped > this.#value) this.#value = stamped
+    if (this.#countedAt === Infinity || stamped > this.#value) this.#value = stamped
   }
 
   lead(now: Instant, settings: MasterSettings): void {
