@@ -15,6 +15,8 @@ import type { Asking, User } from './sim-client.ts'
 export const OPEN_MAX = 24
 const NAMES = ['mail', 'bill', 'scan']
 const CALM_STEP_MS = 100
+/** However seldom it adds, it notices soon that the faults are over. */
+const LOOK_MS = 500
 
 interface Repeat {
   readonly topic: string
@@ -31,8 +33,10 @@ export class Publisher implements User {
   readonly #repeats: Repeat[] = []
   readonly #usedKeys: string[] = []
   #nextKey = 0
+  #addAt = 0
   /** Adds made after the faults ended: they must succeed. */
   #calmAdds = 0
+  #lastFailure = 'none'
 
   constructor(scene: Scene, name: string, random: Random) {
     this.#scene = scene
@@ -46,7 +50,7 @@ export class Publisher implements User {
   }
 
   describe(): string {
-    return `${this.#name}: ${this.#open.size} adds open, ${this.#repeats.length} to repeat, ${this.#calmAdds} added since the faults ended`
+    return `${this.#name}: ${this.#open.size} adds open, ${this.#repeats.length} to repeat, ${this.#calmAdds} added since the faults ended, last failure: ${this.#lastFailure}`
   }
 
   /** Whoever comes first makes the topics, with as many partitions as the run wants. */
@@ -57,8 +61,10 @@ export class Publisher implements User {
   }
 
   wake(now: Now, asking: Asking): void {
-    this.#plan(now)
-    if (this.#open.size >= OPEN_MAX) return
+    const due = this.#scene.calm || now.monotonic >= this.#addAt
+    if (due) this.#plan(now)
+    else this.wakeAt = Math.min(this.#addAt, now.monotonic + LOOK_MS) as Instant
+    if (!due || this.#open.size >= OPEN_MAX) return
     const repeat = this.#repeats.shift()
     if (repeat !== undefined) this.#add(repeat.topic, [repeat.key], asking)
     else if (!this.#scene.calm) this.#addNew(asking)
@@ -76,6 +82,7 @@ export class Publisher implements User {
       return
     }
     if (outcome.kind !== 'failed') return
+    this.#lastFailure = `${outcome.code}: ${outcome.detail}`
     for (let i = 0; i < attempts.length; i++) {
       const attempt = attempts[i]!
       const number = outcome.added?.numbers[i] ?? 0
@@ -99,7 +106,8 @@ export class Publisher implements User {
 
   #plan(now: Now): void {
     const mean = this.#scene.calm ? CALM_STEP_MS : this.#scene.workload.addEveryMs
-    this.wakeAt = (now.monotonic + 1 + this.#random.fraction() * 2 * mean) as Instant
+    this.#addAt = now.monotonic + 1 + this.#random.fraction() * 2 * mean
+    this.wakeAt = Math.min(this.#addAt, now.monotonic + LOOK_MS) as Instant
   }
 
   #addNew(asking: Asking): void {

@@ -3,6 +3,7 @@
 import { COMMAND_BYTES_MAX } from '@horus/core/client/limits'
 import { Random } from '@horus/core/random'
 import type { ReplicaTuning } from '@horus/core/replica'
+import { SECTOR_BYTES } from '@horus/core/world/device'
 import { drawPlan, type FaultPlan } from '@horus/core/world/plan'
 import { OPEN_MAX } from './publisher.ts'
 import type { Workload } from './scene.ts'
@@ -93,7 +94,7 @@ function drawTuning(random: Random, { batchMax, payloadMax }: Workload): Replica
     electionMs: heartbeatMs * random.between(4, 10),
     replaceAfterMs: random.between(1000, 5000),
     snapshotEntries: random.pick([16, 50, 200, 1000]),
-    segmentBytes: Math.max(2 * entryBytes, random.pick([64 * 1024, 256 * 1024])),
+    segmentBytes: Math.ceil(Math.max(2 * entryBytes, random.pick([64 * 1024, 256 * 1024])) / SECTOR_BYTES) * SECTOR_BYTES,
     cacheBytes: random.pick([4 * 1024, 64 * 1024, 1024 * 1024]),
     minMasters: 1,
   }

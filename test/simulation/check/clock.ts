@@ -30,7 +30,10 @@ export class ClockChecker implements Checker, CommittedListener {
   }
 
   observed(_node: NodeProcess, observation: ReplicaObservation): void {
-    if (observation.kind === 'proposed') this.#proposedAt.set(`${observation.shard}/${observation.index}/${observation.term}`, this.#now())
+    if (observation.kind !== 'proposed') return
+    const key = `${observation.shard}/${observation.index}/${observation.term}`
+    // The first one only: a proposal that a leader about to step down drops is told with the last index that it has.
+    if (!this.#proposedAt.has(key)) this.#proposedAt.set(key, this.#now())
   }
 
   committed(entry: CommittedEntry): void {
