@@ -7,7 +7,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { Client } from '@horus/core/client/client'
-import type { ClientInput, ClientOutbox, LeasedJob as CoreJob, LeaseKey, LeaseLostReason, LinkId, Outcome, WorkerNumber } from '@horus/core/client/api'
+import type { ClientInput, ClientOutbox, LeasedJob as CoreJob, LeaseLostReason, LinkId, Outcome, WorkerNumber } from '@horus/core/client/api'
 import type { Now } from '@horus/core/actor'
 import { Random } from '@horus/core/random'
 import type { Address, Instant, WallTime } from '@horus/core/units'
@@ -22,7 +22,7 @@ export interface Receiver {
 /** Whoever holds leases: a worker, or all that `acquire` has given out. */
 export interface Holder {
   leased(jobs: readonly CoreJob[]): void
-  leaseLost(lease: LeaseKey, reason: LeaseLostReason): void
+  leaseLost(lease: CoreJob, reason: LeaseLostReason): void
 }
 
 export interface EngineOptions {
@@ -47,14 +47,15 @@ export class Engine implements ClientOutbox {
   readonly #options: EngineOptions
   readonly #channels = new Map<LinkId, Channel>()
   readonly #touched: Channel[] = []
-  readonly #receivers = new Map<number, Receiver>()
+  /** By request number, of which those that were answered are used again: no map entry a job. */
+  readonly #receivers: (Receiver | undefined)[] = [undefined]
+  readonly #free: number[] = []
   readonly #holders = new Map<WorkerNumber, Holder>()
   /** For the leases of `acquire`, whose workers the client numbers itself. */
   #pulled: Holder | undefined
   #beforeTurn: (() => void)[] = []
   readonly #inputs: ClientInput[] = []
   #inside = false
-  #lastRequest = 0
   #turnExpected = false
   #timer: NodeJS.Timeout | undefined
   #timerAt = Infinity
@@ -82,8 +83,8 @@ export class Engine implements ClientOutbox {
   #receive(): void {
     this.#inside = true
     try {
-      const time = now()
-      for (let i = 0; i < this.#inputs.length; i++) this.#client.receive(time, this.#inputs[i]!, this)
+      // The clock is read for each: a handler that was called by the one before may have taken its time.
+      for (let i = 0; i < this.#inputs.length; i++) this.#client.receive(now(), this.#inputs[i]!, this)
     } finally {
       this.#inputs.length = 0
       this.#inside = false
@@ -92,8 +93,8 @@ export class Engine implements ClientOutbox {
 
   /** Draws a request number whose outcome goes to `receiver`. */
   register(receiver: Receiver): number {
-    const request = ++this.#lastRequest
-    this.#receivers.set(request, receiver)
+    const request = this.#free.pop() ?? this.#receivers.length
+    this.#receivers[request] = receiver
     return request
   }
 
@@ -119,7 +120,10 @@ export class Engine implements ClientOutbox {
 
   /** Nobody waits for it any more. */
   forget(request: number): void {
-    if (this.#receivers.delete(request)) this.input({ kind: 'abandon', request })
+    // The number stays taken until its outcome has come, if one does.
+    if (this.#receivers[request] === undefined) return
+    this.#receivers[request] = NOBODY
+    this.input({ kind: 'abandon', request })
   }
 
   hold(worker: WorkerNumber | 'pulled', holder: Holder): void {
@@ -242,8 +246,9 @@ export class Engine implements ClientOutbox {
   }
 
   done(request: number, outcome: Outcome): void {
-    const receiver = this.#receivers.get(request)
-    this.#receivers.delete(request)
+    const receiver = this.#receivers[request]
+    this.#receivers[request] = undefined
+    this.#free.push(request)
     receiver?.done(outcome)
   }
 
@@ -251,7 +256,7 @@ export class Engine implements ClientOutbox {
     this.#holders.get(worker)?.leased(jobs)
   }
 
-  leaseLost(worker: WorkerNumber, lease: LeaseKey, reason: LeaseLostReason): void {
+  leaseLost(worker: WorkerNumber, lease: CoreJob, reason: LeaseLostReason): void {
     const holder = this.#holders.get(worker) ?? this.#pulled
     holder?.leaseLost(lease, reason)
   }
@@ -261,9 +266,15 @@ export class Engine implements ClientOutbox {
   }
 }
 
+const NOBODY: Receiver = { done: () => {} }
 const TURN: ClientInput = { kind: 'turn' }
 const TIMER_MS_MAX = 0x7fff_ffff
 
 function now(): Now {
-  return { monotonic: performance.now() as Instant, wall: Date.now() as WallTime }
+  time.monotonic = performance.now() as Instant
+  time.wall = Date.now() as WallTime
+  return time
 }
+
+/** Read at once by whoever it is given to. */
+const time = { monotonic: 0 as Instant, wall: 0 as WallTime }

@@ -18,7 +18,7 @@ import { Engine } from './engine.ts'
 import { HorusError, InvalidOption } from './errors.ts'
 import type { HoldContext } from './held-job.ts'
 import { JobHandle, type JobReader } from './job-handle.ts'
-import { jobId, placeOf } from './job-id.ts'
+import { placeOf } from './job-id.ts'
 import { type JobCounts, type JobInfo, jobInfo, type JobStateName, stateNames } from './job-info.ts'
 import { type LeasedJob, Pulled } from './leased-job.ts'
 import { type AddOptions, abortSignal, check, drainTime, type Duration, jobOptions, listOf, ms, names, oneOf, text, whole } from './options.ts'
@@ -126,7 +126,7 @@ export class Horus implements JobReader, AsyncDisposable {
     const item = this.#item(name, conformed instanceof Promise ? await conformed : conformed, settings)
     signal?.throwIfAborted()
     const added = await unlessAborted(this.#adder.add(to, item), signal)
-    return new JobHandle(this, to, jobId(added.partition, added.number), added.duplicate)
+    return new JobHandle(this, to, added)
   }
 
   /** Adds many jobs as one batch (a batch for each partition). On an error some may have been added; `Unknown` says so. */
@@ -141,10 +141,7 @@ export class Horus implements JobReader, AsyncDisposable {
     if (batch.length === 0) return []
     const outcome = await this.#engine.request((request) => ({ kind: 'add', request, topic: to, items: batch, timeoutMs: this.#requestTimeoutMs }), signal)
     if (outcome.kind !== 'added') return []
-    return batch.map((_, i) => {
-      const { partition, number, duplicate } = addedJob(outcome.added, i)
-      return new JobHandle(this, to, jobId(partition, number), duplicate)
-    })
+    return batch.map((_, i) => new JobHandle(this, to, addedJob(outcome.added, i)))
   }
 
   #item(name: string, data: unknown, options: AddItem['options']): AddItem {

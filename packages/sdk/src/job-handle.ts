@@ -1,6 +1,8 @@
 //! What an add gives back: the job's id, and ways to wait for it or to take it back.
 
+import type { AddedJob } from './adder.ts'
 import { HorusError, JobCancelled, JobFailed } from './errors.ts'
+import { jobId } from './job-id.ts'
 import type { JobInfo } from './job-info.ts'
 import { abortSignal, check } from './options.ts'
 import { sleep } from './wait.ts'
@@ -16,16 +18,22 @@ export interface JobReader {
 
 export class JobHandle<Output = unknown> {
   readonly topic: string
-  readonly id: string
+  readonly #partition: number
+  readonly #number: number
   /** The job was there before: an earlier add had the same idempotency key. */
   readonly deduplicated: boolean
   readonly #reader: JobReader
 
-  constructor(reader: JobReader, topic: string, id: string, deduplicated: boolean) {
+  constructor(reader: JobReader, topic: string, added: AddedJob) {
     this.#reader = reader
     this.topic = topic
-    this.id = id
-    this.deduplicated = deduplicated
+    this.#partition = added.partition
+    this.#number = added.number
+    this.deduplicated = added.duplicate
+  }
+
+  get id(): string {
+    return jobId(this.#partition, this.#number)
   }
 
   /**

@@ -1,25 +1,16 @@
 //! Jobs that `acquire` has leased: ended and extended by hand.
 
-import type { LeasedJob as CoreJob, LeaseKey, LeaseLostReason } from '@horus/core/client/api'
+import type { LeasedJob as CoreJob, LeaseLostReason } from '@horus/core/client/api'
 import { FailMode } from '@horus/core/message/command'
 import type { Holder } from './engine.ts'
 import { failureOf, HeldJob, type HoldContext } from './held-job.ts'
-import { LeaseIndex } from './lease-index.ts'
 import { check, type Duration, ms } from './options.ts'
 
 export class LeasedJob<Input = unknown> extends HeldJob<Input> {
-  readonly #pulled: Pulled
-
-  constructor(lease: CoreJob, context: HoldContext, pulled: Pulled) {
-    super(lease, context)
-    this.#pulled = pulled
-  }
-
   /** Ends the job with a result. Throws LeaseLost where somebody else may have it, Unknown where no answer came. */
   async complete(result?: unknown): Promise<void> {
     const bytes = this.encodeResult(result)
     await this.context.engine.request((request) => ({ kind: 'complete', request, lease: this.lease, result: bytes, timeoutMs: this.context.requestTimeoutMs }))
-    this.#pulled.forget(this.lease)
   }
 
   /** Ends the attempt: the job is tried again after its backoff or after `retryAfter`; a PermanentError makes it dead. */
@@ -28,13 +19,11 @@ export class LeasedJob<Input = unknown> extends HeldJob<Input> {
     const failure = failureOf(error)
     const how = retryAfter === undefined || failure.mode === FailMode.permanent ? failure : { ...failure, mode: FailMode.retryAfter, retryAfterMs: retryAfter }
     await this.context.engine.request((request) => ({ kind: 'fail', request, lease: this.lease, ...how, timeoutMs: this.context.requestTimeoutMs }))
-    this.#pulled.forget(this.lease)
   }
 
   /** Hands the job back; no attempt is counted. */
   async release(): Promise<void> {
     await this.context.engine.request((request) => ({ kind: 'release', request, lease: this.lease, timeoutMs: this.context.requestTimeoutMs }))
-    this.#pulled.forget(this.lease)
   }
 
   lost(reason: LeaseLostReason): void {
@@ -44,23 +33,17 @@ export class LeasedJob<Input = unknown> extends HeldJob<Input> {
 
 /** All jobs of a client's acquires. */
 export class Pulled implements Holder {
-  readonly #jobs = new LeaseIndex<LeasedJob>()
-
   take<Input>(jobs: readonly CoreJob[], context: HoldContext): LeasedJob<Input>[] {
     return jobs.map((lease) => {
-      const job = new LeasedJob<Input>(lease, context, this)
-      this.#jobs.set(lease, job as LeasedJob)
+      const job = new LeasedJob<Input>(lease, context)
+      lease.tag = job
       return job
     })
   }
 
-  forget(lease: LeaseKey): void {
-    this.#jobs.take(lease)
-  }
-
   leased(): void {}
 
-  leaseLost(lease: LeaseKey, reason: LeaseLostReason): void {
-    this.#jobs.take(lease)?.lost(reason)
+  leaseLost(lease: CoreJob, reason: LeaseLostReason): void {
+    if (lease.tag instanceof LeasedJob) lease.tag.lost(reason)
   }
 }

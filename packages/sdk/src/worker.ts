@@ -9,11 +9,10 @@
 //! its completion refused.
 
 import { EventEmitter } from 'node:events'
-import type { LeasedJob as CoreJob, LeaseKey, LeaseLostReason, Outcome, WorkerNumber } from '@horus/core/client/api'
+import type { LeasedJob as CoreJob, LeaseLostReason, Outcome, WorkerNumber } from '@horus/core/client/api'
 import type { Holder, Receiver } from './engine.ts'
 import { errorOf, type HorusError, PermanentError } from './errors.ts'
 import { failureOf, HeldJob, type HoldContext, type JobEnd, reasonOf } from './held-job.ts'
-import { LeaseIndex } from './lease-index.ts'
 import { abortSignal, check, drainTime, type Duration, ms, whole } from './options.ts'
 import { type AnyTopic, conform, type JobTypes } from './topic.ts'
 import { unlessAborted } from './wait.ts'
@@ -62,8 +61,10 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
   readonly #topic: AnyTopic<never>
   readonly #handlers: Readonly<Record<string, Handler>> | Handler
   readonly #events = new EventEmitter<WorkerEvents>()
-  readonly #jobs = new LeaseIndex<RunningJob>()
+  /** Jobs without an outcome yet, in no order; each knows its place. */
+  readonly #jobs: RunningJob[] = []
   readonly #ended: () => void
+  readonly #hasSchemas: boolean
   #concurrency: number
   #active = 0
   #completed = 0
@@ -78,6 +79,7 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
     this.#context = context
     this.#topic = topic as AnyTopic<never>
     this.#handlers = handlers as Readonly<Record<string, Handler>> | Handler
+    this.#hasSchemas = typeof topic !== 'string' && topic.schemas !== undefined
     this.#concurrency = concurrency
     this.#ended = ended
   }
@@ -125,7 +127,7 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
   async #stop(drainMs: number): Promise<void> {
     if (drainMs > 0 && (await this.#stopWork('drain', drainMs))) return
     this.#released = true
-    for (const job of this.#jobs.all()) job.end('shutdown')
+    for (const job of this.#jobs) job.end('shutdown')
     await this.#stopWork('release', RELEASE_MS)
   }
 
@@ -143,32 +145,73 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
   leased(jobs: readonly CoreJob[]): void {
     for (const lease of jobs) {
       const job = new RunningJob(lease, this.#context, this as Worker)
-      this.#jobs.set(lease, job)
+      lease.tag = job
+      job.place = this.#jobs.push(job) - 1
       this.#active++
-      void this.#run(job)
+      this.#run(job)
     }
   }
 
-  leaseLost(lease: LeaseKey, reason: LeaseLostReason): void {
-    const job = this.#jobs.take(lease)
-    if (job === undefined) return
+  leaseLost(lease: CoreJob, reason: LeaseLostReason): void {
+    const job = lease.tag as RunningJob
+    this.#forget(job)
     job.end(reason)
     if (!this.#released) this.#tellLost(job, reasonOf(reason).message)
   }
 
-  async #run(job: RunningJob): Promise<void> {
+  #forget(job: RunningJob): void {
+    if (this.#jobs[job.place] !== job) return
+    const last = this.#jobs.pop()!
+    if (last === job) return
+    this.#jobs[job.place] = last
+    last.place = job.place
+  }
+
+  /** A handler that returns no promise costs none. */
+  #run(job: RunningJob): void {
     job.startTimer()
     try {
       const handler = this.#handlerOf(job.name)
-      await job.conformData(this.#topic)
-      const returned = await handler(job)
-      if (!job.over) job.complete(await conform(this.#topic, job.name, 'output', returned))
+      const ready = this.#hasSchemas ? job.conformData(this.#topic) : undefined
+      const returned = ready === undefined ? handler(job) : ready.then(() => handler(job))
+      if (isThenable(returned)) returned.then((value) => this.#returned(job, value), (thrown: unknown) => this.#threw(job, thrown))
+      else this.#returned(job, returned)
     } catch (thrown) {
-      if (!job.over) job.fail(thrown)
-    } finally {
-      job.stopTimer()
-      this.#active--
+      this.#threw(job, thrown)
     }
+  }
+
+  #returned(job: RunningJob, value: unknown): void {
+    try {
+      const result = this.#hasSchemas && !job.over ? conform(this.#topic, job.name, 'output', value) : value
+      if (isThenable(result)) {
+        result.then((settled) => this.#finish(job, settled), (thrown: unknown) => this.#threw(job, thrown))
+        return
+      }
+      this.#finish(job, result)
+    } catch (thrown) {
+      this.#threw(job, thrown)
+    }
+  }
+
+  #finish(job: RunningJob, result: unknown): void {
+    try {
+      if (!job.over) job.complete(result)
+    } catch (thrown) {
+      // The result is too large, or nothing that can be written down.
+      job.fail(thrown)
+    }
+    this.#stepDown(job)
+  }
+
+  #threw(job: RunningJob, thrown: unknown): void {
+    if (!job.over) job.fail(thrown)
+    this.#stepDown(job)
+  }
+
+  #stepDown(job: RunningJob): void {
+    job.stopTimer()
+    this.#active--
   }
 
   #handlerOf(name: string): Handler {
@@ -179,7 +222,7 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
 
   /** The cluster has said what became of a job's end. */
   settled(job: RunningJob, outcome: Outcome): void {
-    this.#jobs.take(job.lease)
+    this.#forget(job)
     if (outcome.kind !== 'failed') {
       if (job.thrown === undefined) {
         this.#completed++
@@ -225,6 +268,8 @@ class RunningJob extends HeldJob implements Receiver {
   #timer: NodeJS.Timeout | undefined
   /** The cluster has been told how it ended, or the lease is gone: what the handler does now counts no more. */
   over = false
+  /** Its index among the worker's jobs. */
+  place = 0
   toldLost = false
   returned: unknown
   thrown: { readonly value: unknown } | undefined
@@ -235,21 +280,20 @@ class RunningJob extends HeldJob implements Receiver {
     this.#worker = worker
   }
 
+  /** Bytes that are no CBOR will be none at the next attempt either. */
   override get data(): unknown {
-    return this.#conformed === undefined ? super.data : this.#conformed.value
-  }
-
-  /** Bytes that are no CBOR, or do not fit the schema, will be neither at the next attempt. */
-  conformData(topic: AnyTopic<never>): void | Promise<void> {
-    let data: unknown
+    if (this.#conformed !== undefined) return this.#conformed.value
     try {
-      data = super.data
+      return super.data
     } catch (error) {
       throw new PermanentError(`the payload cannot be read: ${(error as Error).message}`)
     }
-    if (typeof topic === 'string' || topic.schemas === undefined) return undefined
-    const value = conform(topic, this.name, 'input', data)
-    if (value instanceof Promise) return value.then((settled) => void (this.#conformed = { value: settled }))
+  }
+
+  /** A promise only where the schema gives one. */
+  conformData(topic: AnyTopic<never>): Promise<void> | undefined {
+    const value = conform(topic, this.name, 'input', this.data)
+    if (isThenable(value)) return value.then((settled) => void (this.#conformed = { value: settled }))
     this.#conformed = { value }
     return undefined
   }
@@ -291,4 +335,8 @@ class RunningJob extends HeldJob implements Receiver {
   done(outcome: Outcome): void {
     this.#worker.settled(this, outcome)
   }
+}
+
+function isThenable(value: unknown): value is Promise<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

@@ -6,7 +6,7 @@
 
 import { addAnswer, addBody, Operation } from '../message/command.ts'
 import { writeAddItem } from '../message/jobs.ts'
-import { decode, encode, Writer } from '../message/layout.ts'
+import { decode } from '../message/layout.ts'
 import { hashOf } from '../hash.ts'
 import type { Instant } from '../units.ts'
 import { type Added, type AddItem, type ClientOutbox, type ErrorCode, failure } from './api.ts'
@@ -14,9 +14,11 @@ import { ADD_BATCH_ITEMS_MAX, ADD_ITEM_OVERHEAD_BYTES, ADD_QUEUE_BYTES_MAX, COMM
 import { done, newTimer, startTimer } from './requests.ts'
 import { sessionOf } from './routing.ts'
 import { enqueue } from './session.ts'
+import { beginCommand } from './wire.ts'
 import type { AddGather, AddPart, Place, Request, Settled, State, Topic } from './state.ts'
 
-const items = new Writer(64 * 1024)
+
+const NOTHING = new Uint8Array(0)
 
 export function takeAdd(s: State, now: Instant, out: ClientOutbox, topic: Topic, number: number, given: readonly AddItem[], timeoutMs: number): void {
   let bytes = 0
@@ -99,35 +101,47 @@ function gatherRun(s: State, request: Request, place: Place, start: number, coun
 export function flushAddGathers(s: State): void {
   for (const gather of s.addGathers.splice(0)) {
     const shard = s.shards.get(gather.place.shard)!
-    const body = encodeBatch(gather)
-    enqueue(s, sessionOf(shard, undefined), Operation.add, body, { kind: 'add', parts: gather.parts, bytes: gather.bytes }, gather.deadlineAt)
+    enqueue(s, sessionOf(shard, undefined), encodeBatch(gather), { kind: 'add', partition: gather.place.partition, parts: gather.parts, bytes: gather.bytes }, gather.deadlineAt)
   }
 }
 
+/** Twice over the items: their names come first in the command. */
 function encodeBatch(gather: AddGather): Uint8Array {
-  const writer = items.reset()
   const names: string[] = []
   const ordinals = new Map<string, number>()
+  let last: string | undefined
   for (const { request, start, count } of gather.parts) {
-    if (request.then.kind !== 'add') continue
+    const items = itemsOf(request)
     for (let i = start; i < start + count; i++) {
-      const item = request.then.items[i]!
-      let ordinal = ordinals.get(item.name)
-      if (ordinal === undefined) {
-        ordinal = names.push(item.name) - 1
-        ordinals.set(item.name, ordinal)
-      }
+      const { name } = items[i]!
+      if (name === last) continue
+      last = name
+      if (!ordinals.has(name)) ordinals.set(name, names.push(name) - 1)
+    }
+  }
+  const writer = beginCommand(Operation.add)
+  addBody.write(writer, { partition: gather.place.partition, names, count: gather.count, items: NOTHING })
+  let ordinal = 0
+  for (const { request, start, count } of gather.parts) {
+    const items = itemsOf(request)
+    for (let i = start; i < start + count; i++) {
+      const item = items[i]!
+      if (item.name !== names[ordinal]) ordinal = ordinals.get(item.name)!
       writeAddItem(writer, ordinal, item.payload, item.options)
     }
   }
-  return encode(addBody, { partition: gather.place.partition, names, count: gather.count, items: writer.bytes.subarray(0, writer.at) })
+  return writer.take()
+}
+
+function itemsOf(request: Request): readonly AddItem[] {
+  return request.then.kind === 'add' ? request.then.items : []
 }
 
 // ---- outcomes ------------------------------------------------------------------------------------------------------
 
-export function settleAdd(s: State, out: ClientOutbox, settled: Settled, parts: readonly AddPart[], bytes: number): void {
+export function settleAdd(s: State, out: ClientOutbox, settled: Settled, partition: number, parts: readonly AddPart[], bytes: number): void {
   s.addBytes -= bytes
-  if (settled.code === 'ok') numberJobs(settled, parts)
+  if (settled.code === 'ok') numberJobs(settled, partition, parts)
   for (const { request } of parts) {
     request.parts--
     if (settled.code === 'ok') {
@@ -138,9 +152,8 @@ export function settleAdd(s: State, out: ClientOutbox, settled: Settled, parts: 
 }
 
 /** New jobs are numbered in their order; duplicates are named one by one and take no number. */
-function numberJobs(settled: Settled, parts: readonly AddPart[]): void {
+function numberJobs(settled: Settled, partition: number, parts: readonly AddPart[]): void {
   const answer = decode(addAnswer, settled.body)
-  const partition = partitionOf(settled)
   let next = answer.first as number
   let ordinal = 0
   let at = 0
@@ -158,10 +171,6 @@ function numberJobs(settled: Settled, parts: readonly AddPart[]): void {
   }
 }
 
-function partitionOf(settled: Settled): number {
-  const { body } = settled.command
-  return new DataView(body.buffer, body.byteOffset).getUint32(0)
-}
 
 function failPart(request: Request, code: ErrorCode, detail: string): void {
   const before = request.failed

@@ -40,6 +40,8 @@ export interface LeasedJob extends LeaseKey {
   readonly heldUntil: Instant
   /** A view of the message it came in. */
   readonly payload: Uint8Array
+  /** Whatever the holder wants to find again by the lease; the client never looks at it. */
+  tag: unknown
 }
 
 /** How many jobs were added where, in the order of the items. */
@@ -64,7 +66,7 @@ export type ClientInput =
   | { readonly kind: 'stopWork'; readonly request: number; readonly worker: WorkerNumber; readonly how: 'drain' | 'release'; readonly timeoutMs: number }
   /** Leases at most `max` jobs; answers as soon as there is one, or without any after `waitMs` (0: do not wait for jobs). */
   | { readonly kind: 'acquire'; readonly request: number; readonly topic: string; readonly max: number; readonly leaseMs: number; readonly waitMs: number; readonly timeoutMs: number }
-  /** The caller no longer waits: no `done` comes, and jobs that an acquire still gets are handed back. */
+  /** The caller no longer waits: an acquire or a query ends at once, and jobs that an acquire still gets are handed back. */
   | { readonly kind: 'abandon'; readonly request: number }
   /** A linearizable read: `operation` and `body` as in `message/client.ts`; of one partition, or of all of the topic. */
   | { readonly kind: 'query'; readonly request: number; readonly topic: string; readonly partition?: PartitionId | undefined; readonly operation: number; readonly body: Uint8Array; readonly timeoutMs: number }
@@ -122,7 +124,8 @@ export interface ClientOutbox {
   done(request: number, outcome: Outcome): void
   leased(worker: WorkerNumber, jobs: readonly LeasedJob[]): void
   /** The job must stop: somebody else may have it soon. Not called for a job whose complete, fail or release is under way. */
-  leaseLost(worker: WorkerNumber, lease: LeaseKey, reason: LeaseLostReason): void
+  /** `lease` is the very object that was handed out. */
+  leaseLost(worker: WorkerNumber, lease: LeasedJob, reason: LeaseLostReason): void
   log(text: string): void
 }
 

@@ -15,9 +15,9 @@ import { assert } from '../assert.ts'
 import { Heap } from '../heap.ts'
 import type { ClientMessage } from '../message/client.ts'
 import { cancelAnswer, cancelBody, Code, Operation } from '../message/command.ts'
-import { decode, encode, MalformedMessage } from '../message/layout.ts'
+import { decode, MalformedMessage } from '../message/layout.ts'
 import type { Random } from '../random.ts'
-import type { Address, Instant } from '../units.ts'
+import type { Address, Instant, JobNumber, PartitionId } from '../units.ts'
 import { never } from '../units.ts'
 import { flushAddGathers, gatherAdd, refuseAdd, settleAdd, takeAdd } from './adding.ts'
 import { type ClientInput, type ClientOutbox, type ErrorCode, failure, type LinkId } from './api.ts'
@@ -33,7 +33,7 @@ import { done, dueTimer, newTimer, nextTimerAt, startTimer, stopTimer } from './
 import { askTopics, refreshTopic, rerouted, route, served, sessionOf, takeLocated, topicOf, topicsDueAt, turnedAway } from './routing.ts'
 import { checkUnanswered, commandTimedOut, enqueue, errorOf, expireSession, flushSession, sessionDueAt, takeAnswer } from './session.ts'
 import type { Request, Session, Settled, State, Then, Timed, Topic } from './state.ts'
-import { decodeMessage } from './wire.ts'
+import { beginCommand, decodeMessage } from './wire.ts'
 import { closeSession, forgetSession, openWorker, placeWorker, removeStopped, stopTimedOut, stopWorker } from './worker.ts'
 
 export interface ClientOptions {
@@ -125,7 +125,7 @@ function take(s: State, now: Instant, out: ClientOutbox, input: ClientInput): vo
     case 'release':
       return takeLeaseInput(s, now, out, input)
     case 'abandon':
-      return abandon(s, now, input.request)
+      return abandon(s, now, out, input.request)
     default:
       return s.closing === undefined ? takeRequest(s, now, out, input) : refuse(out, input)
   }
@@ -197,8 +197,14 @@ function goOn(s: State, out: ClientOutbox, request: Request): void {
   else {
     const place = topic.partitions.find((candidate) => candidate.partition === then.partition)
     if (place === undefined) done(out, request.number, failure('NotFound', `topic ${topic.name} has no partition ${then.partition}`))
-    else enqueue(s, sessionOf(s.shards.get(place.shard)!, undefined), Operation.cancel, encode(cancelBody, { partition: then.partition, jobs: then.jobs }), { kind: 'cancel', request: request.number }, request.deadlineAt)
+    else enqueue(s, sessionOf(s.shards.get(place.shard)!, undefined), encodeCancel(then.partition, then.jobs), { kind: 'cancel', request: request.number }, request.deadlineAt)
   }
+}
+
+function encodeCancel(partition: PartitionId, jobs: readonly JobNumber[]): Uint8Array {
+  const writer = beginCommand(Operation.cancel)
+  cancelBody.write(writer, { partition, jobs })
+  return writer.take()
 }
 
 function refuseRequest(s: State, out: ClientOutbox, request: Request, code: ErrorCode, detail: string): void {
@@ -209,10 +215,13 @@ function refuseRequest(s: State, out: ClientOutbox, request: Request, code: Erro
   else done(out, request.number, failure(code, detail))
 }
 
-function abandon(s: State, now: Instant, number: number): void {
+function abandon(s: State, now: Instant, out: ClientOutbox, number: number): void {
   for (const timed of s.timers.values()) {
-    if (timed.timed === 'pull' && timed.number === number) return abandonPull(s, now, timed)
-    if (timed.timed === 'query' && timed.number === number) return dropQuery(s, timed)
+    if ((timed.timed !== 'pull' && timed.timed !== 'query') || timed.number !== number) continue
+    if (timed.timed === 'pull') abandonPull(s, now, timed)
+    else dropQuery(s, timed)
+    done(out, number, failure('Closed', 'nobody waits for it any more'))
+    return
   }
 }
 
@@ -359,7 +368,7 @@ function settleAll(s: State, now: Instant, out: ClientOutbox): void {
 
 function settleOne(s: State, now: Instant, out: ClientOutbox, settled: Settled): void {
   const { work, session } = settled.command
-  if (work.kind === 'add') settleAdd(s, out, settled, work.parts, work.bytes)
+  if (work.kind === 'add') settleAdd(s, out, settled, work.partition, work.parts, work.bytes)
   else if (work.kind === 'lease') settleLeased(now, out, settled, work.parts, work.how)
   else if (work.kind === 'close') forgetSession(session)
   else if (settled.code === 'ok') done(out, work.request, { kind: 'cancelled', missed: decode(cancelAnswer, settled.body).missed })

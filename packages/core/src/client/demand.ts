@@ -13,7 +13,7 @@ import type { MessageOf } from '../message/layout.ts'
 import type { Instant } from '../units.ts'
 import { never } from '../units.ts'
 import type { ClientOutbox } from './api.ts'
-import { expiresAt, keyOf, leaseCount } from './holdings.ts'
+import { expiresAt, leaseCount } from './holdings.ts'
 import { BEAT_MS, DELIVERY_DOUBT_MS, DEMAND_REFRESH_MS, DEMANDS_UNANSWERED_MAX, REBALANCE_MS, RESUME_LEASES_MAX } from './limits.ts'
 import { sendOver } from './links.ts'
 import { isReady } from './routing.ts'
@@ -33,7 +33,7 @@ export function sayLeases(s: State, now: Instant, out: ClientOutbox, session: Se
   for (const slot of session.slots.values()) {
     if (slot.number > 0) slot.refreshAt = now
     slot.missingSince = never
-    for (const lease of slot.leases.values()) if (leases.length < RESUME_LEASES_MAX) leases.push(keyOf(lease))
+    for (const lease of slot.leases.values()) if (leases.length < RESUME_LEASES_MAX) leases.push(lease)
   }
   stamped(s, now, out, session, encodeRow(resume, { shard: session.shard.id, session: session.number, stamp: now, leases }))
 }

@@ -5,13 +5,13 @@ import { Hash } from '../hash.ts'
 import { Heap } from '../heap.ts'
 import { Random } from '../random.ts'
 
-/** An independent copy in which everything that was shared or circular is so again. Bytes are shared: they are never written to. */
+/** An independent copy in which everything that was shared or circular is so again. */
 export function copyGraph<T>(value: T, seen = new Map<object, object>()): T {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return value
+  if (typeof value !== 'object' || value === null) return value
   const known = seen.get(value)
   if (known !== undefined) return known as T
   if (value instanceof Heap || value instanceof Random) return remember(seen, value, value.clone()) as T
-  if (value instanceof Float64Array || value instanceof Uint32Array) return remember(seen, value, value.slice()) as T
+  if (value instanceof Uint8Array || value instanceof Float64Array || value instanceof Uint32Array) return remember(seen, value, value.slice()) as T
   if (Array.isArray(value)) {
     const copy = remember(seen, value, [] as unknown[]) as unknown[]
     for (const item of value) copy.push(copyGraph(item, seen))

@@ -1,23 +1,22 @@
 //! The leases that a worker believes in: begun by a delivery, ended by an answer, by the leader's word or by the bound.
 
 import { LostReason } from '../message/client.ts'
-import type { FencingToken, Instant, JobNumber, LeaseTime } from '../units.ts'
+import type { Instant, LeaseTime } from '../units.ts'
 import { never } from '../units.ts'
-import type { ClientOutbox, LeaseKey, LeaseLostReason } from './api.ts'
+import type { ClientOutbox, LeaseLostReason } from './api.ts'
 import { boundReaches, latestLeaseClock, newerBound } from './lease-bound.ts'
 import { GIVEN_UP_MAX } from './limits.ts'
-import type { Lease, Session, Slot } from './state.ts'
+import type { Lease, Session } from './state.ts'
 
 export function noteClock(session: Session, stamp: number, leaseClock: LeaseTime): void {
   // A leader that has not yet heard a stamp of this session says 0.
   if (stamp > 0) session.bound = newerBound(session.bound, stamp, leaseClock)
 }
 
-export function beginLease(now: Instant, slot: Slot, number: JobNumber, token: FencingToken, deadline: LeaseTime, leaseMs: number): Lease {
-  const lease: Lease = { slot, number, token, leaseMs, deadline, at: now, state: 'active', extending: false }
-  slot.leases.set(number, lease)
-  slot.session.earliest = Math.min(slot.session.earliest, deadline) as LeaseTime
-  return lease
+export function beginLease(lease: Lease): void {
+  const { session, leases } = lease.slot
+  leases.set(lease.number, lease)
+  session.earliest = Math.min(session.earliest, lease.deadline) as LeaseTime
 }
 
 /** `counted`: the leader no longer counts it either. */
@@ -34,11 +33,7 @@ export function endLease(lease: Lease, counted: boolean): void {
 export function loseLease(out: ClientOutbox, lease: Lease, reason: LeaseLostReason, counted: boolean): void {
   const told = lease.state === 'active'
   endLease(lease, counted)
-  if (told) out.leaseLost(lease.slot.worker.number, keyOf(lease), reason)
-}
-
-export function keyOf(lease: Lease): LeaseKey {
-  return { worker: lease.slot.worker.number, partition: lease.slot.partition, number: lease.number, token: lease.token }
+  if (told) out.leaseLost(lease.worker, lease, reason)
 }
 
 export function leaseCount(session: Session): number {

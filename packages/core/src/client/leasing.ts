@@ -6,15 +6,16 @@
 import type { beatAnswer, deliver, lost } from '../message/client.ts'
 import { extendAnswer, extendBody, leasedAnswer, leasedBody, Operation } from '../message/command.ts'
 import { DeliveryReader, LeasedGroupsWriter } from '../message/jobs.ts'
-import { decode, encode, type MessageOf, Writer } from '../message/layout.ts'
-import type { FencingToken, Instant, JobNumber } from '../units.ts'
+import { decode, type MessageOf } from '../message/layout.ts'
+import type { FencingToken, Instant, JobNumber, PartitionId } from '../units.ts'
 import { never } from '../units.ts'
-import { type ClientOutbox, failure, type LeasedJob, type LeaseInput } from './api.ts'
+import { type ClientOutbox, failure, type LeasedJob, type LeaseInput, type Outcome } from './api.ts'
 import { beginLease, endLease, expireDue, leaseCount, loseLease, lostReason, noteClock } from './holdings.ts'
 import { boundReaches, latestLeaseClock } from './lease-bound.ts'
 import { COMMAND_BYTES_MAX, LEASED_BATCH_MAX } from './limits.ts'
 import { done } from './requests.ts'
 import { enqueue } from './session.ts'
+import { beginCommand } from './wire.ts'
 import type { Lease, LeaseGather, LeasePart, LeaseWork, Session, Settled, Slot, State, Worker } from './state.ts'
 
 /** Extensions are looked for so many times in a lease; each active job is extended once a third of its lease has passed. */
@@ -23,14 +24,14 @@ const EXTEND_CHECK_MS_MIN = 20
 /** For what the client does by itself: as long as it takes to be sure that it no longer matters. */
 const OWN_TIMEOUT_MS = 30_000
 const NOTHING = new Uint8Array(0)
-const scratch = new Writer(4096)
-const groups = new LeasedGroupsWriter(scratch)
+const OK: Outcome = { kind: 'ok' }
+const NO_HEADERS: LeasedJob['headers'] = []
 
 // ---- what workers do with their jobs -------------------------------------------------------------------------------
 
 export function takeLeaseInput(s: State, now: Instant, out: ClientOutbox, input: LeaseInput): void {
   const { worker: number, partition, number: job, token } = input.lease
-  const slot = s.workers.get(number)?.slots.find((candidate) => candidate.partition === partition)
+  const slot = slotOf(s.workers.get(number), partition)
   if (slot !== undefined) expireDue(now, out, slot.session)
   const lease = slot?.leases.get(job)
   if (lease === undefined || lease.token !== token || lease.state !== 'active') {
@@ -44,6 +45,11 @@ export function takeLeaseInput(s: State, now: Instant, out: ClientOutbox, input:
     lease.extending = true
     gather(s, lease.slot, 'extend', input.leaseMs, input.timeoutMs, { request: input.request, lease, bytes: undefined, mode: 0, retryAfterMs: 0 })
   }
+}
+
+function slotOf(worker: Worker | undefined, partition: PartitionId): Slot | undefined {
+  if (worker !== undefined) for (const slot of worker.slots) if (slot.partition === partition) return slot
+  return undefined
 }
 
 function end(s: State, lease: Lease, input: LeaseInput, bytes: Uint8Array | undefined, mode: number, retryAfterMs: number): void {
@@ -82,17 +88,16 @@ function gather(s: State, slot: Slot, how: LeaseWork, leaseMs: number, timeoutMs
 /** What was gathered since the last turn becomes commands, one for each partition and operation. */
 export function flushLeaseGathers(s: State, now: Instant): void {
   for (const { slot, how, leaseMs, timeoutMs, parts } of s.leaseGathers.splice(0)) {
-    writeGroups(how, parts)
-    const { partition } = slot
-    const written = scratch.bytes.subarray(0, scratch.at)
-    const body = how === 'extend' ? encode(extendBody, { partition, leaseMs, groups: written }) : encode(leasedBody, { partition, groups: written })
-    enqueue(s, slot.session, Operation[how], body, { kind: 'lease', slot, how, parts }, (now + timeoutMs) as Instant)
+    const writer = beginCommand(Operation[how])
+    if (how === 'extend') extendBody.write(writer, { partition: slot.partition, leaseMs, groups: NOTHING })
+    else leasedBody.write(writer, { partition: slot.partition, groups: NOTHING })
+    writeGroups(new LeasedGroupsWriter(writer), how, parts)
+    enqueue(s, slot.session, writer.take(), { kind: 'lease', slot, how, parts }, (now + timeoutMs) as Instant)
   }
 }
 
 /** Jobs that were leased together mostly end in their order, so a group is begun where the token changes or the order breaks. */
-function writeGroups(how: LeaseWork, parts: readonly LeasePart[]): void {
-  groups.reset()
+function writeGroups(groups: LeasedGroupsWriter, how: LeaseWork, parts: readonly LeasePart[]): void {
   let token = -1
   let base = 0
   for (const { lease, bytes, mode, retryAfterMs } of parts) {
@@ -126,7 +131,7 @@ export function settleLeased(now: Instant, out: ClientOutbox, settled: Settled, 
     if (answer.deadline === undefined) endLease(lease, true)
     else if (isLost) loseLease(out, lease, 'unknown', true)
     else extended(now, lease, answer.deadline, sentAt)
-    done(out, request, isLost ? failure('LeaseLost', 'the lease had ended before') : { kind: 'ok' })
+    done(out, request, isLost ? failure('LeaseLost', 'the lease had ended before') : OK)
   }
 }
 
@@ -155,14 +160,16 @@ export function takeDelivery(s: State, now: Instant, session: Session, message: 
   if (slot === undefined) return jobs
   slot.missingSince = never
   const late = session.bound === undefined || latestLeaseClock(session.bound, now) >= message.deadline
+  const heldUntil = boundReaches(session.bound, message.deadline)
   const cursor = new DeliveryReader(message.items, message.base, message.count, message.names.length)
   while (cursor.next()) {
     const number = cursor.number as JobNumber
     const fresh = isFresh(slot, number, message.token, out)
     if (fresh === 'known' || (late && fresh === 'new')) continue
-    const lease = beginLease(now, slot, number, message.token, message.deadline, message.leaseMs)
+    const lease = leaseOf(now, slot, cursor, message, heldUntil)
+    beginLease(lease)
     if (fresh === 'givenUp' || slot.worker.state !== 'open') release(s, lease)
-    else jobs.push(leasedJob(slot, cursor, lease, message.names))
+    else jobs.push(lease)
   }
   if (slot.worker.extendAt === never && jobs.length > 0) slot.worker.extendAt = extendCheckAt(now, message.leaseMs)
   return jobs
@@ -182,11 +189,11 @@ function isFresh(slot: Slot, number: JobNumber, token: FencingToken, out: Client
   return token === gone ? 'givenUp' : 'new'
 }
 
-function leasedJob(slot: Slot, cursor: DeliveryReader, lease: Lease, names: readonly string[]): LeasedJob {
+function leaseOf(now: Instant, slot: Slot, cursor: DeliveryReader, message: MessageOf<typeof deliver>, heldUntil: Instant): Lease {
   return {
-    worker: slot.worker.number, partition: slot.partition, number: lease.number, token: lease.token, name: names[cursor.nameOrdinal]!,
-    attempt: cursor.attempt, maxAttempts: cursor.maxAttempts, leaseMs: lease.leaseMs, timeoutMs: cursor.timeoutMs, headers: cursor.headers,
-    heldUntil: boundReaches(slot.session.bound, lease.deadline), payload: cursor.payload,
+    worker: slot.worker.number, partition: slot.partition, number: cursor.number as JobNumber, token: message.token, name: message.names[cursor.nameOrdinal]!,
+    attempt: cursor.attempt, maxAttempts: cursor.maxAttempts, leaseMs: message.leaseMs, timeoutMs: cursor.timeoutMs, headers: cursor.headersLength === 0 ? NO_HEADERS : cursor.headers,
+    heldUntil, payload: cursor.payload, tag: undefined, slot, deadline: message.deadline, at: now, state: 'active', extending: false,
   }
 }
 

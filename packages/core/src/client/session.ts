@@ -12,8 +12,8 @@
 
 import type { answer } from '../message/client.ts'
 import { Code, openAnswer, openBody, Operation } from '../message/command.ts'
-import { decode, encode, type MessageOf } from '../message/layout.ts'
-import type { Instant, LeaseTime, SessionNumber, WallTime } from '../units.ts'
+import { decode, type MessageOf } from '../message/layout.ts'
+import type { Instant, SessionNumber } from '../units.ts'
 import { never } from '../units.ts'
 import type { ClientOutbox, ErrorCode, LinkId } from './api.ts'
 import { sayDemands, sayLeases } from './demand.ts'
@@ -23,12 +23,13 @@ import { NO_LINK, sendOver } from './links.ts'
 import { newTimer, startTimer, stopTimer } from './requests.ts'
 import { doubt, isReady, refreshTopic, served, shardDueAt, turnedAway } from './routing.ts'
 import type { Command, Session, Shard, State, Work } from './state.ts'
-import { encodeCommand } from './wire.ts'
+import { addressCommand, beginCommand } from './wire.ts'
 
 const NOTHING = new Uint8Array(0)
 
-export function enqueue(s: State, session: Session, operation: number, body: Uint8Array, work: Work, deadlineAt: Instant): void {
-  const command: Command = { timed: 'command', timer: newTimer(s), deadlineAt, session, operation, body, work, sequence: 0, link: NO_LINK, sentAt: 0 as Instant, repeatMs: ANSWER_REPEAT_MS, doubtful: false }
+/** `bytes` are a whole command, begun by `beginCommand`. */
+export function enqueue(s: State, session: Session, bytes: Uint8Array, work: Work, deadlineAt: Instant): void {
+  const command: Command = { timed: 'command', timer: newTimer(s), deadlineAt, session, bytes, fresh: true, work, sequence: 0, link: NO_LINK, sentAt: 0 as Instant, repeatMs: ANSWER_REPEAT_MS, doubtful: false }
   startTimer(s, command, deadlineAt)
   session.queue.push(command)
 }
@@ -74,11 +75,10 @@ function send(s: State, now: Instant, out: ClientOutbox, session: Session, comma
   command.sentAt = now
   session.stampAt = now
   session.checkAt = Math.min(session.checkAt, now + ANSWER_DOUBT_MS) as Instant
-  const bytes = encodeCommand({
-    leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime, shard: session.shard.id, session: session.number, sequence: command.sequence,
-    lowest: lowestUnanswered(session), stamp: now, operation: command.operation, body: command.body,
-  })
-  sendOver(s, now, out, command.link, bytes, true)
+  if (!command.fresh) command.bytes = command.bytes.slice()
+  command.fresh = false
+  addressCommand(command.bytes, { shard: session.shard.id, session: session.number, sequence: command.sequence, lowest: lowestUnanswered(session), stamp: now })
+  sendOver(s, now, out, command.link, command.bytes, true)
 }
 
 /** Sessions are told apart by the sequence of their open, which no other open of this client shares. */
@@ -88,10 +88,10 @@ function sendOpen(s: State, now: Instant, out: ClientOutbox, session: Session): 
   session.openLink = session.shard.link
   session.openedAt = now
   session.checkAt = Math.min(session.checkAt, now + ANSWER_DOUBT_MS) as Instant
-  const bytes = encodeCommand({
-    leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime, shard: session.shard.id, session: 0 as SessionNumber, sequence: session.openSequence,
-    lowest: session.openSequence, stamp: now, operation: Operation.open, body: encode(openBody, { client: s.random.hex(128) }),
-  })
+  const writer = beginCommand(Operation.open)
+  openBody.write(writer, { client: s.random.hex(128) })
+  const bytes = writer.take()
+  addressCommand(bytes, { shard: session.shard.id, session: 0 as SessionNumber, sequence: session.openSequence, lowest: session.openSequence, stamp: now })
   sendOver(s, now, out, session.openLink, bytes, true)
 }
 

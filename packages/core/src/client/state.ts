@@ -132,7 +132,7 @@ export interface Session {
 }
 
 export type Work =
-  | { readonly kind: 'add'; readonly parts: readonly AddPart[]; readonly bytes: number }
+  | { readonly kind: 'add'; readonly partition: PartitionId; readonly parts: readonly AddPart[]; readonly bytes: number }
   | { readonly kind: 'lease'; readonly slot: Slot; readonly how: LeaseWork; readonly parts: readonly LeasePart[] }
   | { readonly kind: 'cancel'; readonly request: number }
   | { readonly kind: 'close' }
@@ -144,8 +144,9 @@ export interface Command {
   readonly timer: number
   readonly deadlineAt: Instant
   readonly session: Session
-  readonly operation: number
-  readonly body: Uint8Array
+  /** Whole, but for where it goes: that is written in when it is sent. What was sent before is never written to again. */
+  bytes: Uint8Array
+  fresh: boolean
   readonly work: Work
   /** 0 until it is first sent. */
   sequence: number
@@ -302,11 +303,9 @@ export interface Slot {
   missingSince: Instant
 }
 
-export interface Lease {
+/** What was handed out is the lease itself: one object a job. */
+export interface Lease extends LeasedJob {
   readonly slot: Slot
-  readonly number: JobNumber
-  readonly token: FencingToken
-  readonly leaseMs: number
   deadline: LeaseTime
   /** Own time at which it began or was last extended. */
   at: Instant

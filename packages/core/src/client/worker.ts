@@ -9,9 +9,9 @@ import { releaseActive } from './leasing.ts'
 import { done, newTimer, startTimer, stopTimer } from './requests.ts'
 import { refreshTopic, sessionOf } from './routing.ts'
 import { enqueue } from './session.ts'
+import { beginCommand } from './wire.ts'
 import type { Pull, Session, Slot, State, Stop, Topic, Worker } from './state.ts'
 
-const NOTHING = new Uint8Array(0)
 /** A session that is not closed in words is forgotten by its shard after a day: no reason to wait long. */
 const CLOSE_TIMEOUT_MS = 5000
 
@@ -95,7 +95,7 @@ function removeWorker(s: State, out: ClientOutbox, worker: Worker): void {
 export function closeSession(s: State, session: Session, now: Instant): void {
   if (session.state !== 'open') forgetSession(session)
   else if (!session.queue.some((command) => command.work.kind === 'close') && ![...session.inFlight.values()].some((command) => command.work.kind === 'close')) {
-    enqueue(s, session, Operation.close, NOTHING, { kind: 'close' }, (now + CLOSE_TIMEOUT_MS) as Instant)
+    enqueue(s, session, beginCommand(Operation.close).take(), { kind: 'close' }, (now + CLOSE_TIMEOUT_MS) as Instant)
   }
 }
 
