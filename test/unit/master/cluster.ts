@@ -38,9 +38,11 @@ export interface Faults {
   duplication: number
   delayMsMax: number
   flushMsMax: number
+  /** After a message a host falls, and is back within 30 ms without what was not flushed. */
+  fall: number
 }
 
-export const calm: Faults = { loss: 0, duplication: 0, delayMsMax: 1, flushMsMax: 1 }
+export const calm: Faults = { loss: 0, duplication: 0, delayMsMax: 1, flushMsMax: 1, fall: 0 }
 
 export class Host {
   readonly node: NodeId
@@ -268,7 +270,15 @@ export class Cluster {
     this.input(host, { kind: 'installed', index: index as LogIndex })
   }
 
+  #fall(host: Host, probability: number): void {
+    if (probability === 0 || !host.up || !this.random.chance(probability)) return
+    this.crash(host)
+    this.at(this.random.fraction() * this.random.pick([1, 30]), () => !host.up && this.restart(host))
+  }
+
   #send(from: Host, to: NodeId, message: ConsensusMessage): void {
+    // Votes are rare, and the worst moment to fall.
+    if (message.kind === 'voteAnswer' && message.granted) this.at(this.random.fraction() * 2, () => this.#fall(from, 20 * this.faults.fall))
     this.sent?.push({ from: from.node, to, message, at: this.now })
     const target = this.hosts.find((host) => host.node === to)!
     const bytes = table.encode(message)
@@ -295,6 +305,7 @@ export class Cluster {
     }
     this.input(to, { kind: 'message', from: from.node, message })
     this.#turn(to)
+    this.#fall(to, this.faults.fall)
   }
 
   #outbox(host: Host, effects: (() => void)[]): MasterOutbox {
