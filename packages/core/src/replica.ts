@@ -61,11 +61,8 @@ export class Replica {
   #running = false
   #ready = false
   #stopping = Infinity
-  #durables: { readonly shard: ShardId; readonly ticket: number }[] = []
-  #loaded: ShardId[] = []
-  #unreadable: { readonly shard: ShardId; readonly index: LogIndex }[] = []
-  #removed: ShardId[] = []
-  #later: (() => void)[] = []
+  /** What somebody has said and nobody has heard yet: some a turn, never one a job. */
+  #noted: (() => void)[] = []
   #nextTicket = 1
   /** Fetches asked for and not answered, so that whoever waits for an entry asks once. */
   readonly #fetching = new Set<string>()
@@ -90,11 +87,11 @@ export class Replica {
       identity: (identity) => this.#o.identity(identity),
       event: (event) => this.#o.event(event),
       halt: (reason) => this.#o.halt(reason),
-      loaded: () => this.#later.push(() => this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)),
-      birth: (shard, masters) => this.#later.push(() => this.#birth(shard, masters)),
-      changed: () => this.#later.push(() => this.#clusterChanged()),
-      propose: (entry) => this.#later.push(() => this.#hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
-      topicAnswered: () => this.#later.push(() => this.#front.wake(this.#now, this.#o)),
+      loaded: () => this.#note(() => this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)),
+      birth: (shard, masters) => this.#note(() => this.#birth(shard, masters)),
+      changed: () => this.#note(() => this.#clusterChanged()),
+      propose: (entry) => this.#note(() => this.#hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
+      topicAnswered: () => this.#note(() => this.#front.wake(this.#now, this.#o)),
     })
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#hosted)
     this.#front = new Front(() => this.#cluster.self, this.#directory, {
@@ -199,20 +196,15 @@ export class Replica {
   // ---- what was noted, until nothing is left ---------------------------------------------------------------------
 
   #settle(): void {
-    for (;;) {
-      const { '0': durables, '1': loaded, '2': unreadable, '3': removed, '4': later } = [this.#durables, this.#loaded, this.#unreadable, this.#removed, this.#later]
-      if (durables.length + loaded.length + unreadable.length + removed.length + later.length === 0) return
-      this.#durables = []
-      this.#loaded = []
-      this.#unreadable = []
-      this.#removed = []
-      this.#later = []
-      for (const { shard, ticket } of durables) this.#hosted.get(shard)?.durable(this.#now, ticket)
-      for (const shard of loaded) this.#hosted.get(shard)?.loaded(this.#now)
-      for (const { shard, index } of unreadable) this.#hosted.get(shard)?.unreadable(this.#now, index)
-      for (const shard of removed) this.#retire(shard)
-      for (const effect of later) effect()
+    while (this.#noted.length > 0) {
+      const noted = this.#noted
+      this.#noted = []
+      for (const effect of noted) effect()
     }
+  }
+
+  #note(effect: () => void): void {
+    this.#noted.push(effect)
   }
 
   #turn(now: Now): void {
@@ -226,15 +218,15 @@ export class Replica {
 
   readonly #journalOutbox: JournalOutbox = {
     device: (request) => this.#o.device(this.#desk.out('journal', request)),
-    recovered: (recovered) => this.#later.push(() => this.#recovered(recovered)),
-    durable: (shard, ticket) => this.#durables.push({ shard, ticket }),
+    recovered: (recovered) => this.#note(() => this.#recovered(recovered)),
+    durable: (shard, ticket) => this.#note(() => this.#hosted.get(shard)?.durable(this.#now, ticket)),
     loaded: (shard) => {
       this.#fetched(shard)
-      this.#loaded.push(shard)
+      this.#note(() => this.#hosted.get(shard)?.loaded(this.#now))
     },
     unreadable: (shard, index) => {
       this.#fetched(shard)
-      this.#unreadable.push({ shard, index })
+      this.#note(() => this.#hosted.get(shard)?.unreadable(this.#now, index))
     },
     failed: (reason) => this.#o.halt(reason),
   }
@@ -291,7 +283,7 @@ export class Replica {
     const birth: Configuration = { kind: 'configuration', leaseNow: 0 as never, wallNow: 0 as never, epoch: 1 as Epoch, nextReplica: (voters.length + 1) as ReplicaNumber, voters, outgoing: undefined, learners: [] }
     const self = voters.find((voter) => voter.node === this.#cluster.self)!.replica
     const hosted = this.#host(empty(shard), birth, self)
-    hosted.born(this.#now, self, logTable.encode(birth), () => this.#later.push(() => this.#cluster.born(this.#now, shard)))
+    hosted.born(this.#now, self, logTable.encode(birth), () => this.#note(() => this.#cluster.born(this.#now, shard)))
     if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
   }
 
@@ -332,7 +324,7 @@ export class Replica {
   #registryMachine(): RegistryMachine {
     return new RegistryMachine({
       send: (to, message) => this.#o.send(to, linkTable.encode(message)),
-      outcome: (origin, request, code, body) => this.#later.push(() => this.#cluster.outcome(this.#now, origin, request, code, body)),
+      outcome: (origin, request, code, body) => this.#note(() => this.#cluster.outcome(this.#now, origin, request, code, body)),
       applied: () => this.#cluster.registryApplied(),
     })
   }
@@ -347,7 +339,7 @@ export class Replica {
     role: (hosted, view) => this.#role(hosted, view),
     configured: (hosted, configuration, committed) => {
       this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: placesOf(configuration.voters), outgoing: configuration.outgoing && placesOf(configuration.outgoing), learners: placesOf(configuration.learners) })
-      this.#later.push(() => this.#tellHint(hosted))
+      this.#note(() => this.#tellHint(hosted))
     },
     proposed: (hosted, index, entry) => this.#observe({ kind: 'proposed', shard: hosted.shard, index, term: hosted.master.term, entry }),
     applied: (hosted, record) => {
@@ -356,7 +348,7 @@ export class Replica {
       if (record.index % DIGEST_ENTRIES === 0) this.#observe({ kind: 'digest', shard: hosted.shard, index: record.index, digest: hosted.machine.digest() })
     },
     restored: (hosted) => this.#observe({ kind: 'restored', shard: hosted.shard, index: hosted.applied, term: hosted.appliedTerm }),
-    removed: (hosted) => this.#removed.push(hosted.shard),
+    removed: (hosted) => this.#note(() => this.#retire(hosted.shard)),
     log: (text) => this.#o.event({ kind: 'log', level: 'info', text }),
   }
 
@@ -383,7 +375,7 @@ export class Replica {
 
   #role(hosted: Hosted, view: RoleView): void {
     if (view.role === 'leader') this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
-    this.#later.push(() => {
+    this.#note(() => {
       if (hosted.shard === REGISTRY_SHARD) this.#cluster.registryApplied()
       this.#caretaker.ledChanged(this.#now)
       this.#tellHint(hosted)

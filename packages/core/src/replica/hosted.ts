@@ -147,7 +147,11 @@ export class Hosted {
     this.#now = now
     for (const mark of this.#tickets.durable(ticket)) {
       if (mark.kind === 'master') this.master.receive(now, { kind: 'durable', ticket: mark.ticket }, this.#masterOutbox)
-      else if (mark.kind === 'installed') this.master.receive(now, { kind: 'installed', index: mark.index as LogIndex }, this.#masterOutbox)
+      else if (mark.kind === 'installed') {
+        // Payloads of before the snapshot are nobody's any more.
+        this.#out.journal(now, { kind: 'keep', shard: this.shard, indexes: this.machine.livePayloads().filter((index) => index <= mark.index) })
+        this.master.receive(now, { kind: 'installed', index: mark.index as LogIndex }, this.#masterOutbox)
+      }
       else if (mark.kind === 'born') mark.done()
       else if (mark.kind === 'snapshot') {
         this.#snapshotUnderWay = false
