@@ -180,7 +180,8 @@ export class Scan {
     }
     this.#searchedAll = true
     this.#mode = 'records'
-    if (this.#at < this.#proven) this.#window.open(segmentFile(this.#current!.segment.number), this.#at, limit)
+    // The search has left the bad record behind, and often given up its bytes.
+    if (this.#at < this.#proven || !this.#window.holds(this.#at, RECORD_HEADER_BYTES)) this.#window.open(segmentFile(this.#current!.segment.number), this.#at, limit)
     return undefined
   }
 }

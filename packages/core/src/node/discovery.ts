@@ -21,7 +21,7 @@ export interface DiscoverySettings {
   readonly slowRoundMs: number
 }
 
-export const discoverySettings: DiscoverySettings = { quickPerSecond: 200, slowPerSecond: 5, quickRoundMs: 250, slowRoundMs: 5000 }
+export const discoverySettings: DiscoverySettings = { quickPerSecond: 200, slowPerSecond: 5, quickRoundMs: 100, slowRoundMs: 5000 }
 
 export interface DiscoveryOptions {
   readonly self: Address
