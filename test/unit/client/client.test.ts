@@ -89,6 +89,17 @@ test('when the leader cannot be reached directly any node relays', () => {
   assert.equal(cluster.outcome(1), 'added')
 })
 
+test('a node is found among many addresses that are silent', () => {
+  const silent = Array.from({ length: 100 }, (_, i) => `10.0.0.${i}:1` as never)
+  const cluster = new FakeCluster({ addresses: [...silent, A] })
+  for (const address of silent) cluster.silent.add(address)
+  cluster.add(1, 1, 10_000)
+  // The first attempt was made before the nodes fell silent, and is given up when its answer is overdue.
+  cluster.pass(2500 + 100 * 50 + 100)
+  assert.equal(cluster.outcome(1), 'added')
+  assert.equal([...cluster.links.values()].filter((link) => !link.up).length, 0)
+})
+
 test('a leader that is paused is left within seconds', () => {
   const cluster = new FakeCluster()
   cluster.add(1)

@@ -32,6 +32,8 @@ export const BACKOFF_MS_MIN = 10
 export const BACKOFF_MS_MAX = 1000
 /** How long a shard's commands wait for a direct connection to its leader before they are relayed. */
 export const DIRECT_PATIENCE_MS = 300
+/** While no node answers, one more address is tried this often: most of a range are silent. */
+export const HOME_PATIENCE_MS = 50
 export const OPEN_TIMEOUT_MS = 3000
 /** After a failed direct connection the next try comes this many times later than the plain backoff: relaying works meanwhile. */
 export const DIRECT_RETRY_FACTOR = 10

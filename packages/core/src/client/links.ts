@@ -5,7 +5,7 @@ import { locate, status } from '../message/client.ts'
 import type { Address, Instant } from '../units.ts'
 import { never } from '../units.ts'
 import type { ClientOutbox, LinkId } from './api.ts'
-import { ADDRESSES_MAX, BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIRECT_PATIENCE_MS, DIRECT_RETRY_FACTOR, LINKS_MAX, OPEN_TIMEOUT_MS, SILENCE_CLOSE_MS, SILENCE_PROBE_MS } from './limits.ts'
+import { ADDRESSES_MAX, BACKOFF_MS_MAX, BACKOFF_MS_MIN, DIRECT_RETRY_FACTOR, HOME_PATIENCE_MS, LINKS_MAX, OPEN_TIMEOUT_MS, SILENCE_CLOSE_MS, SILENCE_PROBE_MS } from './limits.ts'
 import type { Link, State, Topic } from './state.ts'
 import { encodeRow } from './wire.ts'
 
@@ -84,20 +84,37 @@ export function homeLink(s: State): LinkId {
   return s.home
 }
 
-/** Opens a way into the cluster when none is up; a slow attempt is left going while the next is tried. */
+/** Opens a way into the cluster when none is up; a slow attempt is left going while the next is tried, until one is up. */
 export function keepHome(s: State, now: Instant, out: ClientOutbox): void {
-  if (homeLink(s) !== NO_LINK) return
-  for (const link of s.links.values()) if (now < link.since + DIRECT_PATIENCE_MS) return
+  if (homeLink(s) !== NO_LINK) {
+    if (s.links.size > 1) dropAttempts(s, out)
+    return
+  }
+  for (const link of s.links.values()) if (now < link.since + HOME_PATIENCE_MS) return
   if (s.links.size >= LINKS_MAX) return
   const open = s.addresses.filter((address) => !s.linkOf.has(address) && now >= (s.broken.get(address)?.until ?? 0))
-  if (open.length > 0) openLink(s, now, out, s.random.pick(open))
+  const untried = open.filter((address) => !s.broken.has(address))
+  if (open.length > 0) openLink(s, now, out, s.random.pick(untried.length > 0 ? untried : open))
+}
+
+/** Attempts that lead to no leader are not needed any more. */
+function dropAttempts(s: State, out: ClientOutbox): void {
+  for (const link of s.links.values()) {
+    if (link.state === 'up') continue
+    let isLeader = false
+    for (const shard of s.shards.values()) if (shard.address === link.address) isLeader = true
+    if (isLeader) continue
+    s.links.delete(link.id)
+    if (s.linkOf.get(link.address) === link.id) s.linkOf.delete(link.address)
+    out.close(link.id)
+  }
 }
 
 /** When `keepHome` next has something to do. */
 export function homeDueAt(s: State): Instant {
   if (homeLink(s) !== NO_LINK || s.addresses.length === 0) return never
   let patience = 0
-  for (const link of s.links.values()) patience = Math.max(patience, link.since + DIRECT_PATIENCE_MS)
+  for (const link of s.links.values()) patience = Math.max(patience, link.since + HOME_PATIENCE_MS)
   let earliest = Infinity
   for (const address of s.addresses) {
     if (!s.linkOf.has(address)) earliest = Math.min(earliest, s.broken.get(address)?.until ?? 0)
