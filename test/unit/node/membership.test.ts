@@ -7,6 +7,7 @@ import { Discovery } from '@horus/core/node/discovery'
 import { Gate } from '@horus/core/node/gate'
 import { Membership, type MembershipInput, type MembershipOutbox } from '@horus/core/node/membership/membership'
 import type { MembershipSettings } from '@horus/core/node/membership/settings'
+import { Random } from '@horus/core/random'
 import type { Address, ClusterId, Epoch, Instant, NodeId, ShardId, Term } from '@horus/core/units'
 import { addressOf, type Host, Network } from './network.ts'
 
@@ -247,6 +248,40 @@ test('a quiet cluster says little: about two datagrams a probe interval and node
   network.run(10_000)
   // 6 nodes x 20 probes x (ping + pong) and the slow discovery of two empty addresses.
   assert.ok(network.sent - before < 6 * 20 * 2 + 6 * 30, `${network.sent - before} datagrams`)
+})
+
+test('a new identity at an old address takes its place, and the old one dies', () => {
+  const { network, nodes } = cluster(14, 5)
+  network.remove(nodes[4]!.address)
+  const wiped = new Node(network, 5, { address: addressOf(4) })
+  network.until(20_000, 'the new one lives, the old one is dead', () => [...nodes.slice(0, 4), wiped].every((node) => node.sees('alive') === 5) && nodes.slice(0, 4).every((node) => node.membership.member(idOf(4))?.state === 'dead'))
+})
+
+test('whatever crashes, pauses, restarts and parts, in the end everybody sees who is there', () => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const { network, nodes } = cluster(seed, 7)
+    const random = new Random(seed, 3)
+    const boots = nodes.map(() => 1)
+    network.loss = random.pick([0, 0.1, 0.3])
+    network.delayMs = random.pick([[1, 10], [1, 200]])
+    for (let k = 0; k < 25; k++) {
+      const i = random.below(nodes.length)
+      const act = random.below(4)
+      if (act === 0) network.remove(nodes[i]!.address)
+      else if (act === 1 && !network.hosts.has(nodes[i]!.address)) nodes[i] = new Node(network, i, { boot: ++boots[i]! })
+      else if (act === 2) {
+        network.pause(nodes[i]!.address)
+        network.after(random.below(6000), () => network.resume(nodes[i]!.address))
+      } else network.groups = random.chance(0.5) ? [] : [nodes.filter((_, n) => n % 2 === 0).map((node) => node.address), nodes.filter((_, n) => n % 2 === 1).map((node) => node.address)]
+      network.run(random.below(8000))
+    }
+    network.groups = []
+    network.loss = 0
+    const here = nodes.filter((node) => network.hosts.get(node.address) === node)
+    const there = here.map((node) => node.node).sort().join()
+    network.until(90_000, `seed ${seed}: all see who is there`, () => here.every((node) => node.membership.members.filter((member) => member.state === 'alive').map((member) => member.node).sort().join() === there))
+    assert.ok(here.every((node) => node.twins.length === 0))
+  }
 })
 
 test('a copy of a membership goes on as the original would', () => {
