@@ -67,7 +67,7 @@ export function queriesDueAt(s: State, now: Instant): Instant {
     for (const part of asked.parts) {
       if (part.answer !== undefined) continue
       if (linkFor(s, now, part.place) !== NO_LINK) at = Math.min(at, part.askAt)
-      else if (part.place !== undefined) at = Math.min(at, Math.max(part.askAt, shardDueAt(s, s.shards.get(part.place.shard)!)))
+      else if (part.place !== undefined) at = Math.min(at, Math.max(part.askAt, shardDueAt(s, now, s.shards.get(part.place.shard)!)))
     }
   }
   return at as Instant

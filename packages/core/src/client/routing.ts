@@ -185,10 +185,12 @@ export function served(shard: Shard): void {
 }
 
 /** When the shard may be tried again, for one that has something to send. */
-export function shardDueAt(s: State, shard: Shard): Instant {
+export function shardDueAt(s: State, now: Instant, shard: Shard): Instant {
   if (shard.link !== NO_LINK) return shard.retryAt
   const opening = shard.address === undefined ? undefined : linkTo(s, shard.address)
-  return opening?.state === 'opening' ? ((opening.since + DIRECT_PATIENCE_MS) as Instant) : never
+  const patience = opening?.state === 'opening' ? opening.since + DIRECT_PATIENCE_MS : 0
+  // Later than that only a link that comes up can help, and that is an input.
+  return (patience > now ? patience : never) as Instant
 }
 
 function readRedirect(body: Uint8Array): { leader: Shard['leader']; address: Shard['address'] } | undefined {

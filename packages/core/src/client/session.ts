@@ -118,7 +118,7 @@ export function checkUnanswered(now: Instant, session: Session): void {
 /** When the session next wants to be flushed or checked. */
 export function sessionDueAt(s: State, now: Instant, session: Session): Instant {
   const pending = session.unsent > 0 || (session.state === 'new' && isWanted(session)) || (session.queue.length > 0 && session.inFlight.size === 0 && session.state === 'open')
-  return (pending && !isReady(session.shard, now) ? Math.min(session.checkAt, shardDueAt(s, session.shard)) : session.checkAt) as Instant
+  return (pending && !isReady(session.shard, now) ? Math.min(session.checkAt, shardDueAt(s, now, session.shard)) : session.checkAt) as Instant
 }
 
 // ---- answers -------------------------------------------------------------------------------------------------------

@@ -1,12 +1,11 @@
 //! Everything a client knows, as plain records. The other files of this folder are functions over it, one concern each:
 //!
-//!   client.ts      which input goes where; the order of a turn
-//!   links.ts       connections: home, direct, broken, silent
-//!   routing.ts     topic -> partitions -> shards -> leader -> link; backoff
-//!   session.ts     sequences, the window, repeats, definite or Unknown
-//!   adding.ts      partition choice, batches of adds           leasing.ts   deliveries, completes, the lease bound
-//!   demand.ts      grants over partitions                      worker.ts    workers open, stop
-//!   pull.ts        acquire                                     query.ts     reads, status, locate
+//!   client.ts    which input goes where; the order of a turn      asks.ts      what users ask for
+//!   links.ts     connections: home, direct, broken, silent        routing.ts   topic, shard, leader, link; backoff
+//!   session.ts   sequences, repeats, definite or Unknown          adding.ts    partition choice, batches of adds
+//!   leasing.ts   deliveries, completes, extensions                holdings.ts  leases believed in, until the bound
+//!   demand.ts    grants over partitions                           worker.ts    workers open, stop
+//!   pull.ts      acquire                                          query.ts     reads, status
 //!
 //! `shard` -> `sessions`: one for adds and cancels, and one for each worker, since leases belong to a session and a
 //! demand is one per session and partition.
