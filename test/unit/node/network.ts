@@ -1,6 +1,7 @@
 //! A little network for the actors of a node: virtual time, seeded delay, loss and partitions, every datagram through the
 //! real gate and codec. A node is whatever takes datagrams and can be woken.
 
+import { Heap } from '@horus/core/heap'
 import { Random } from '@horus/core/random'
 import type { Now } from '@horus/core/actor'
 import type { Address, Instant, WallTime } from '@horus/core/units'
@@ -13,8 +14,6 @@ export interface Host {
   wake(now: Now): void
 }
 
-interface Event { readonly at: number; readonly order: number; readonly run: () => void }
-
 export class Network {
   readonly random: Random
   readonly hosts = new Map<Address, Host>()
@@ -26,7 +25,8 @@ export class Network {
   time = 0
   sent = 0
   longest = 0
-  #events: Event[] = []
+  readonly #due = new Heap()
+  readonly #events = new Map<number, () => void>()
   #order = 0
   #paused = new Set<Address>()
 
@@ -70,7 +70,8 @@ export class Network {
   }
 
   after(ms: number, run: () => void): void {
-    this.#events.push({ at: this.time + ms, order: this.#order++, run })
+    this.#events.set(++this.#order, run)
+    this.#due.push(this.time + ms, this.#order)
   }
 
   #deliver(to: Address, from: Address, run: (host: Host) => void): void {
@@ -97,19 +98,20 @@ export class Network {
 
   /** The next thing that happens before `end`. */
   step(end = Infinity): void {
-    let next: Event | undefined
-    for (const event of this.#events) if (next === undefined || event.at < next.at || (event.at === next.at && event.order < next.order)) next = event
+    const nextAt = this.#due.peekKey
     let host: Host | undefined
     for (const candidate of this.hosts.values()) if (!this.#paused.has(candidate.address) && (host === undefined || candidate.wakeAt < host.wakeAt)) host = candidate
     const hostAt = host?.wakeAt ?? Infinity
-    if (Math.min(hostAt, next?.at ?? Infinity) > end) {
+    if (Math.min(hostAt, nextAt) > end) {
       this.time = end
       return
     }
-    if (next && next.at <= hostAt) {
-      this.#events.splice(this.#events.indexOf(next), 1)
-      this.time = Math.max(this.time, next.at)
-      next.run()
+    if (nextAt <= hostAt && nextAt < Infinity) {
+      this.time = Math.max(this.time, nextAt)
+      const order = this.#due.pop()
+      const run = this.#events.get(order)!
+      this.#events.delete(order)
+      run()
     } else if (host && hostAt < Infinity) {
       this.time = Math.max(this.time, hostAt)
       host.wake(this.now)

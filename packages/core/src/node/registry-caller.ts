@@ -64,12 +64,12 @@ export class RegistryCaller implements Actor<CallerInput, CallerOutbox> {
   #masters: readonly NodeId[] = []
   #others: readonly NodeId[] = []
 
-  constructor(options: { readonly node: NodeId; readonly random: Random; readonly settings?: Partial<CallerSettings> }) {
+  constructor(options: { readonly node: NodeId; readonly random: Random; readonly settings?: Partial<CallerSettings>; readonly request?: number }) {
     this.#node = options.node
     this.#random = options.random
     this.#settings = { ...callerSettings, ...options.settings }
     // Answers to an earlier run of this node belong to nobody.
-    this.#request = this.#random.u32()
+    this.#request = options.request ?? this.#random.u32()
   }
 
   get wakeAt(): Instant {
@@ -147,9 +147,8 @@ export class RegistryCaller implements Actor<CallerInput, CallerOutbox> {
   }
 
   clone(): this {
-    const copy = new RegistryCaller({ node: this.#node, random: this.#random.clone(), settings: this.#settings })
+    const copy = new RegistryCaller({ node: this.#node, random: this.#random.clone(), settings: this.#settings, request: this.#request })
     copy.#calls = this.#calls.map((call) => ({ ...call }))
-    copy.#request = this.#request
     copy.#leader = this.#leader
     copy.#masters = this.#masters
     copy.#others = this.#others
