@@ -220,20 +220,15 @@ export class Replica {
     device: (request) => this.#o.device(this.#desk.out('journal', request)),
     recovered: (recovered) => this.#note(() => this.#recovered(recovered)),
     durable: (shard, ticket) => this.#note(() => this.#hosted.get(shard)?.durable(this.#now, ticket)),
-    loaded: (shard) => {
-      this.#fetched(shard)
+    loaded: (shard, from) => {
+      this.#fetching.delete(`${shard} ${from}`)
       this.#note(() => this.#hosted.get(shard)?.loaded(this.#now))
     },
-    unreadable: (shard, index) => {
-      this.#fetched(shard)
+    unreadable: (shard, index, from) => {
+      this.#fetching.delete(`${shard} ${from}`)
       this.#note(() => this.#hosted.get(shard)?.unreadable(this.#now, index))
     },
     failed: (reason) => this.#o.halt(reason),
-  }
-
-  /** Whoever still waits for an entry of the shard asks again. */
-  #fetched(shard: ShardId): void {
-    for (const key of this.#fetching) if (key.startsWith(`${shard} `)) this.#fetching.delete(key)
   }
 
   #recovered(recovered: RecoveredJournal): void {
@@ -314,6 +309,7 @@ export class Replica {
     this.#hosted.delete(shard)
     this.#jobs.delete(shard)
     this.#retired.set(shard, hosted.master.self.replica)
+    for (const key of this.#fetching) if (key.startsWith(`${shard} `)) this.#fetching.delete(key)
     this.#toJournal({ kind: 'drop', shard })
     this.#toJournal({ kind: 'hardState', shard, ticket: this.#nextTicket++, state: retiredState(hosted.master.self.replica) })
     if (shard !== REGISTRY_SHARD) return

@@ -66,8 +66,9 @@ export interface JournalOutbox extends DeviceOutbox {
   /** Everything of the shard up to this ticket is on the disk. */
   durable(shard: ShardId, ticket: number): void
   /** At least one more of the wanted entries is in memory: ask `entries` again. */
-  loaded(shard: ShardId): void
-  unreadable(shard: ShardId, index: LogIndex): void
+  loaded(shard: ShardId, from: LogIndex): void
+  /** The entry at `index` cannot be read; the fetch that began at `from` has ended. */
+  unreadable(shard: ShardId, index: LogIndex, from: LogIndex): void
   /** Nothing is durable from now on; the process should end. One line that says why. */
   failed(reason: string): void
 }
@@ -433,7 +434,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   #fetch(id: ShardId, from: LogIndex, to: LogIndex, maxBytes: number, outbox: JournalOutbox): void {
     const shard = this.#shards.get(id)
     if (shard) this.#reader.fetch(shard, from, to, maxBytes, outbox)
-    else outbox.unreadable(id, from)
+    else outbox.unreadable(id, from, from)
   }
 
   #checkSize(body: Uint8Array): void {

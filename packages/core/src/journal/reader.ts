@@ -20,8 +20,9 @@ export const READ_BYTES_MAX = 1024 * 1024
 export const FETCHES_WAITING_MAX = 65_536
 
 export interface ReaderOutbox extends DeviceOutbox {
-  loaded(shard: ShardId): void
-  unreadable(shard: ShardId, index: LogIndex): void
+  /** The fetch that began at `from` has ended. */
+  loaded(shard: ShardId, from: LogIndex): void
+  unreadable(shard: ShardId, index: LogIndex, from: LogIndex): void
 }
 
 interface Fetch {
@@ -33,6 +34,8 @@ interface Fetch {
 
 interface Read {
   readonly shard: Hosted
+  /** Where the fetch began. */
+  readonly from: number
   readonly first: number
   readonly count: number
   readonly segment: number
@@ -65,8 +68,8 @@ export class Reader {
     this.#reads.delete(answer.request)
     if (!read.shard.dropped) {
       const bad = this.#take(read, answer)
-      if (bad === undefined) outbox.loaded(read.shard.id)
-      else outbox.unreadable(read.shard.id, bad as LogIndex)
+      if (bad === undefined) outbox.loaded(read.shard.id, read.from as LogIndex)
+      else outbox.unreadable(read.shard.id, bad as LogIndex, read.from as LogIndex)
     }
     this.#start(outbox)
     return true
@@ -95,12 +98,12 @@ export class Reader {
     const first = firstMissing(shard, from, to)
     const place = first === undefined ? undefined : shard.find(first)
     if (first === undefined) {
-      if (shard.entries.has(from)) outbox.loaded(shard.id)
-      else outbox.unreadable(shard.id, from as LogIndex)
+      if (shard.entries.has(from)) outbox.loaded(shard.id, from as LogIndex)
+      else outbox.unreadable(shard.id, from as LogIndex, from as LogIndex)
       return
     }
     if (!place) {
-      outbox.unreadable(shard.id, first as LogIndex)
+      outbox.unreadable(shard.id, first as LogIndex, from as LogIndex)
       return
     }
     const most = Math.min(bytesMax, READ_BYTES_MAX)
@@ -115,7 +118,7 @@ export class Reader {
       before = next
     }
     const request = this.#request()
-    this.#reads.set(request, { shard, first, count, segment: place.segment, at: place.offset })
+    this.#reads.set(request, { shard, from, first, count, segment: place.segment, at: place.offset })
     outbox.device({ kind: 'read', request, file: segmentFile(place.segment), at: place.offset, length: bytes })
   }
 
