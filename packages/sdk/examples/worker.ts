@@ -1,4 +1,4 @@
-// A worker in fifteen lines:  pnpm --filter sdk run example:worker --node 127.0.0.1:6470
+//! A worker in fifteen lines:  pnpm --filter sdk run example:worker --node 127.0.0.1:6470
 import { parseArgs } from 'node:util'
 import { Horus } from '@horus/sdk'
 

@@ -45,7 +45,7 @@ export class JobHandle<Output = unknown> {
     for (let wait = POLL_MS_MIN; ; wait = Math.min(wait * 2, POLL_MS_MAX)) {
       const info = await this.#look(signal)
       if (info !== 'unreachable') {
-        if (info === undefined) throw new HorusError('NotFound', `job ${this.id} of ${this.topic} is not kept (any more)`)
+        if (info === undefined) throw new HorusError('NotFound', `job ${this.id} of ${this.topic} is not known, or no longer kept`)
         if (info.state === 'completed') return info.result as Output
         if (info.state === 'cancelled') throw new JobCancelled('JobCancelled', `job ${this.id} of ${this.topic} was cancelled`)
         if (info.state === 'dead') throw new JobFailed('JobFailed', `job ${this.id} of ${this.topic} failed: ${info.error?.message ?? 'no reason is kept'}`, { cause: info.error })

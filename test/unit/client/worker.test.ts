@@ -246,6 +246,23 @@ test('an acquire of an empty topic answers at once without a wait, and with the 
   assert.equal(outcome.jobs.length, 1)
 })
 
+test('an acquire from a topic that does not exist has no jobs, and waits for the topic when it waits', () => {
+  const cluster = new FakeCluster()
+  cluster.known = false
+  cluster.input({ kind: 'acquire', request: 1, topic: 'orders', max: 3, leaseMs: 5000, waitMs: 0, timeoutMs: 5000 })
+  cluster.input({ kind: 'acquire', request: 2, topic: 'orders', max: 3, leaseMs: 5000, waitMs: 600, timeoutMs: 5000 })
+  cluster.input({ kind: 'acquire', request: 3, topic: 'orders', max: 3, leaseMs: 5000, waitMs: 9000, timeoutMs: 5000 })
+  cluster.pass(10)
+  assert.deepEqual([1, 2, 3].map((request) => cluster.outcomes.get(request)), [{ kind: 'leased', jobs: [] }, undefined, undefined])
+  cluster.pass(2000)
+  assert.deepEqual(cluster.outcomes.get(2), { kind: 'leased', jobs: [] })
+  cluster.add(4)
+  cluster.pass(3000)
+  const outcome = cluster.outcomes.get(3)!
+  assert.ok(outcome.kind === 'leased')
+  assert.equal(outcome.jobs.length, 1)
+})
+
 test('an acquire whose wait ends without a job answers with none', () => {
   const cluster = new FakeCluster()
   cluster.input({ kind: 'acquire', request: 2, topic: 'orders', max: 3, leaseMs: 5000, waitMs: 1500, timeoutMs: 5000 })

@@ -28,7 +28,7 @@ import { copyGraph, digestGraph } from './graph.ts'
 import { extendDue, flushLeaseGathers, settleLeased, takeBeatAnswer, takeDelivery, takeLeaseInput, takeLost } from './leasing.ts'
 import { ADDRESSES_MAX } from './limits.ts'
 import { forgetLink, heardOver, homeDueAt, keepHome, linkIsUp, linksDueAt, NO_LINK, silentLinks } from './links.ts'
-import { advancePulls, pullsDueAt, pullTimedOut, takePulled } from './pull.ts'
+import { advancePulls, pullsDueAt, pullTimedOut, pullWithoutTopic, takePulled } from './pull.ts'
 import { dropQuery, flushQueries, forgetLookups, queriesDueAt, queryTimedOut, takeQueryAnswer } from './query.ts'
 import { done, dueTimer, newTimer, nextTimerAt, startTimer, stopTimer } from './requests.ts'
 import { askTopics, refreshTopic, rerouted, route, served, takeLocated, topicsDueAt, turnedAway } from './routing.ts'
@@ -212,6 +212,8 @@ function located(s: State, now: Instant, out: ClientOutbox, topic: Topic, messag
     return
   }
   if (topic.state === 'known') return
+  const pull = s.pulls.get(topic.name)
+  if (topic.state === 'missing' && pull !== undefined) pullWithoutTopic(s, now, out, pull)
   const refusal = message.code === Code.notAuthorized || message.code === Code.versionSkew || message.code === Code.malformed
   for (const request of [...topic.waiting]) {
     if (refusal) refuseRequest(s, out, request, errorOf(message.code), `topic ${topic.name} was refused with code ${message.code}`)

@@ -134,6 +134,16 @@ export function pullTimedOut(now: Instant, out: ClientOutbox, request: PullReque
   done(out, request.number, !current && pull.heard ? { kind: 'leased', jobs: [] } : failure('NoQuorum', 'no leader answered in time: nothing was leased'))
 }
 
+/** There is no such topic, so there are no jobs: that is an answer. Whoever waits goes on waiting, for the topic too. */
+export function pullWithoutTopic(s: State, now: Instant, out: ClientOutbox, pull: Pull): void {
+  pull.heard = true
+  for (const request of pull.queue.filter((waiting) => waiting.waitUntil <= now)) {
+    stopTimer(s, request)
+    pull.queue.splice(pull.queue.indexOf(request), 1)
+    done(out, request.number, { kind: 'leased', jobs: [] })
+  }
+}
+
 export function abandonPull(s: State, now: Instant, request: PullRequest): void {
   const { pull } = request
   stopTimer(s, request)
