@@ -11,7 +11,7 @@ import type { LeaseTime, LogIndex, Term, WallTime } from '../units.ts'
 import type { LogRecord, MasterOutbox, Peer } from './boundary.ts'
 import { CONFIGURATION_TAG, decodeConfiguration } from './configuration.ts'
 import { SnapshotReceiving } from './snapshot.ts'
-import { addressed, commitTo, follow, type MasterState, noteEntry, persist, persistCommit, resetElection, send } from './state.ts'
+import { commitTo, follow, type MasterState, noteEntry, persist, persistCommit, resetElection, send } from './state.ts'
 
 export function onAppend(m: MasterState, now: Now, out: MasterOutbox, from: Peer, message: Append): void {
   if (!hears(m, now, out, from, message.term, message.round)) return
@@ -84,12 +84,12 @@ export function onInstalled(m: MasterState, now: Now, out: MasterOutbox, index: 
 /** Whether this comes from the leader of the newest term; then it is followed. */
 function hears(m: MasterState, now: Now, out: MasterOutbox, from: Peer, term: Term, round: number): boolean {
   if (m.suspect) {
-    sendAnswer(m, now, out, from, { term, round, accepted: false, suspect: true })
+    sendAnswer(m, now, out, from, term, round, false, true, 0, 0, 0, 0)
     return false
   }
   if (term < m.term) {
     // Not silence: a leader below must hear of the higher term, or this copy would be stuck above it.
-    sendAnswer(m, now, out, from, { term: m.term, round, accepted: false, suspect: false })
+    sendAnswer(m, now, out, from, m.term, round, false, false, 0, 0, 0, 0)
     return false
   }
   if (term > m.term) follow(m, now, out, term, from)
@@ -145,30 +145,20 @@ function refuse(m: MasterState, now: Now, out: MasterOutbox, from: Peer, message
   assert(message.prevIndex > m.commitIndex, 'what is committed agrees with every leader')
   const hintIndex = m.log.mayAgreeAt(message.prevIndex, message.prevTerm)
   const hintTerm = m.log.termAt(hintIndex) as Term
-  sendAnswer(m, now, out, from, { term: m.term, round: message.round, accepted: false, suspect: false, reached: message.prevIndex, hintIndex, hintTerm })
+  sendAnswer(m, now, out, from, m.term, message.round, false, false, 0, message.prevIndex, hintIndex, hintTerm)
 }
 
 function answer(m: MasterState, now: Now, out: MasterOutbox, to: Peer): void {
-  sendAnswer(m, now, out, to, { term: m.term, round: m.round, accepted: true, suspect: false, match: m.claimable, reached: m.matched })
+  sendAnswer(m, now, out, to, m.term, m.round, true, false, m.claimable, m.matched, 0, 0)
 }
 
-interface AnswerParts {
-  readonly term: Term
-  readonly round: number
-  readonly accepted: boolean
-  readonly suspect: boolean
-  readonly match?: LogIndex
-  readonly reached?: LogIndex
-  readonly hintIndex?: LogIndex
-  readonly hintTerm?: Term
-}
-
-function sendAnswer(m: MasterState, now: Now, out: MasterOutbox, to: Peer, parts: AnswerParts): void {
-  const none = 0 as LogIndex
-  out.send(to.node, addressed(m, to, {
-    kind: 'appendAnswer', round: parts.round, accepted: parts.accepted, match: parts.match ?? none, reached: parts.reached ?? none,
-    hintIndex: parts.hintIndex ?? none, hintTerm: parts.hintTerm ?? (0 as Term), wall: now.wall, freeBytes: m.reader.freeBytes, suspect: parts.suspect,
-  }, parts.term))
+function sendAnswer(
+  m: MasterState, now: Now, out: MasterOutbox, to: Peer, term: Term, round: number, accepted: boolean, suspect: boolean, match: number, reached: number, hintIndex: number, hintTerm: number,
+): void {
+  out.send(to.node, {
+    kind: 'appendAnswer', shard: m.shard, term, from: m.self.replica, to: to.replica, round, accepted,
+    match: match as LogIndex, reached: reached as LogIndex, hintIndex: hintIndex as LogIndex, hintTerm: hintTerm as Term, wall: now.wall, freeBytes: m.reader.freeBytes, suspect,
+  })
 }
 
 function answerChunk(m: MasterState, now: Now, out: MasterOutbox, to: Peer, message: SnapshotChunk, offset: number): void {
