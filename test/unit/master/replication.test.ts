@@ -205,6 +205,18 @@ test('an idle shard says nothing but heartbeats', () => {
   assert.ok(cluster.sent.length <= 4 * 101, `${cluster.sent.length} messages in 10 s`)
 })
 
+test('a clone goes its own way from the same state', () => {
+  const bench = new Bench().elect().acknowledge(2)
+  bench.input({ kind: 'propose', entry: entryOf(1) }).input({ kind: 'read', id: 1 })
+  const copy = bench.master.clone()
+  const before = copy.digest()
+  assert.equal(before, bench.master.digest())
+  bench.turn().acknowledge(2).durable()
+  assert.notEqual(bench.master.digest(), before)
+  assert.equal(copy.digest(), before)
+  assert.deepEqual([copy.commitIndex, copy.lastIndex, copy.role], [1, 2, 'leader'])
+})
+
 test('the log knows the term of each entry, wherever it was cut', () => {
   const log = new Log()
   for (const term of [1, 1, 2, 2, 2, 5]) log.push(term as Term)

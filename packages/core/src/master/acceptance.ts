@@ -24,6 +24,8 @@ export function onAppend(m: MasterState, now: Now, out: MasterOutbox, from: Peer
   const stored = store(m, now, out, message)
   m.matched = Math.max(m.matched, reached) as LogIndex
   commitTo(m, out, Math.min(message.commit, m.matched) as LogIndex)
+  // The log has overtaken a snapshot that was on its way.
+  if (m.receiving !== undefined && m.receiving.index <= m.matched) m.receiving = undefined
   // What was stored just now is answered for when it is durable; a new round is answered at once, since a slow disk is no reason to be taken for dead.
   if (stored) m.owesAnswer = true
   if (!stored || isNewRound) answer(m, now, out, from)
