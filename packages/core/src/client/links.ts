@@ -74,19 +74,26 @@ export function heardOver(s: State, id: LinkId): void {
 
 /** The link for questions that any node answers. */
 export function homeLink(s: State): LinkId {
-  if (isUp(s, s.home)) return s.home
-  s.home = NO_LINK
+  if (isAnswering(s, s.home)) return s.home
+  let best = isUp(s, s.home) ? s.home : NO_LINK
   for (const link of s.links.values()) {
-    if (link.state !== 'up') continue
-    s.home = link.id
-    break
+    if (link.state !== 'up' || (link.probed && best !== NO_LINK)) continue
+    best = link.id
+    if (!link.probed) break
   }
-  return s.home
+  s.home = best
+  return best
+}
+
+/** Up, and not silent for so long that it was probed. */
+export function isAnswering(s: State, id: LinkId): boolean {
+  const link = s.links.get(id)
+  return link?.state === 'up' && !link.probed
 }
 
 /** Opens a way into the cluster when none is up; a slow attempt is left going while the next is tried, until one is up. */
 export function keepHome(s: State, now: Instant, out: ClientOutbox): void {
-  if (homeLink(s) !== NO_LINK) {
+  if (isAnswering(s, homeLink(s))) {
     if (s.links.size > 1) dropAttempts(s, out)
     return
   }
@@ -112,7 +119,7 @@ function dropAttempts(s: State, out: ClientOutbox): void {
 
 /** When `keepHome` next has something to do. */
 export function homeDueAt(s: State): Instant {
-  if (homeLink(s) !== NO_LINK || s.addresses.length === 0) return never
+  if (isAnswering(s, homeLink(s)) || s.addresses.length === 0 || s.links.size >= LINKS_MAX) return never
   let patience = 0
   for (const link of s.links.values()) patience = Math.max(patience, link.since + HOME_PATIENCE_MS)
   let earliest = Infinity
@@ -122,7 +129,7 @@ export function homeDueAt(s: State): Instant {
   return Math.max(patience, earliest) as Instant
 }
 
-/** Probes silent links; returns those to be given up. */
+/** Probes silent links, and asks elsewhere who leads what they led to; returns those to be given up. */
 export function silentLinks(s: State, now: Instant, out: ClientOutbox): LinkId[] {
   const gone: LinkId[] = []
   for (const link of s.links.values()) {
@@ -131,6 +138,7 @@ export function silentLinks(s: State, now: Instant, out: ClientOutbox): LinkId[]
     } else if (now >= link.owedSince + SILENCE_CLOSE_MS) gone.push(link.id)
     else if (!link.probed && now >= link.owedSince + SILENCE_PROBE_MS) {
       link.probed = true
+      for (const shard of s.shards.values()) if (shard.link === link.id && shard.topic.askAt === never) shard.topic.askAt = now
       probe(s, now, out, link.id)
     }
   }

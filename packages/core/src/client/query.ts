@@ -8,7 +8,7 @@ import type { Instant, PartitionId } from '../units.ts'
 import { never } from '../units.ts'
 import { type ClientOutbox, failure, type LinkId } from './api.ts'
 import { ANSWER_REPEAT_MS, QUERIES_MAX } from './limits.ts'
-import { backoff, homeLink, isUp, NO_LINK, sendOver } from './links.ts'
+import { backoff, homeLink, isAnswering, isUp, NO_LINK, sendOver } from './links.ts'
 import { done, newTimer, startTimer, stopTimer } from './requests.ts'
 import { isReady, shardDueAt, turnedAway } from './routing.ts'
 import { errorOf } from './session.ts'
@@ -117,7 +117,9 @@ export function queryTimedOut(s: State, out: ClientOutbox, asked: Query): void {
 /** Questions whose link has gone are asked again; so are those that a relay has swallowed. */
 export function forgetLookups(s: State, now: Instant): void {
   for (const [wire, lookup] of s.lookups) {
-    if (isUp(s, lookup.link) && now < lookup.sentAt + 2 * ANSWER_REPEAT_MS) continue
+    // A question that any node answers is not left with one that is silent.
+    const isLeft = lookup.kind === 'locate' && !isAnswering(s, lookup.link) && homeLink(s) !== lookup.link
+    if (isUp(s, lookup.link) && !isLeft && now < lookup.sentAt + 2 * ANSWER_REPEAT_MS) continue
     s.lookups.delete(wire)
     if (lookup.part?.wire === wire) {
       lookup.part.wire = 0

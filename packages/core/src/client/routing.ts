@@ -11,7 +11,7 @@ import type { Instant, LeaseTime, SessionNumber, ShardId } from '../units.ts'
 import { never } from '../units.ts'
 import type { ClientOutbox, LinkId } from './api.ts'
 import { DIRECT_PATIENCE_MS, LINKS_MAX, LOOKUP_REPEAT_MS, TOPICS_MAX } from './limits.ts'
-import { backoff, homeLink, isUp, linkTo, NO_LINK, openLink, rememberAddress, sendOver } from './links.ts'
+import { backoff, homeLink, isAnswering, isUp, linkTo, NO_LINK, openLink, rememberAddress, sendOver } from './links.ts'
 import type { Command, Session, Shard, State, Topic, Worker } from './state.ts'
 import { encodeRow } from './wire.ts'
 
@@ -129,7 +129,7 @@ function choose(s: State, now: Instant, out: ClientOutbox, shard: Shard): LinkId
     if (!relaying && broken === undefined && opening !== undefined && now < opening.since + DIRECT_PATIENCE_MS) return NO_LINK
     if (relaying) return shard.link
   }
-  return isUp(s, shard.link) ? shard.link : homeLink(s)
+  return isAnswering(s, shard.link) ? shard.link : homeLink(s)
 }
 
 /** Over another link the leader knows nothing of this client, and what was sent before may or may not have arrived. */
