@@ -293,7 +293,8 @@ export class Replica {
     if (first === undefined || first[replica - 1] === this.#cluster.self) return undefined
     const present = this.#hosted.get(shard)
     if (present !== undefined) {
-      if (message.term < present.master.term) return undefined
+      // A healthy member goes on until it has learnt that it is none: its vote may be what keeps the shard going.
+      if (message.term < present.master.term || (present.master.isMember && !present.master.isSuspect)) return undefined
       this.#retire(shard)
     }
     const hosted = this.#host(empty(shard), undefined, replica)

@@ -66,6 +66,7 @@ export function onAppendAnswer(m: MasterState, now: Now, out: MasterOutbox, from
   if (message.suspect) return peer.distrust()
   if (peer.suspect || !noteRound(m, peer, message.round)) return
   const advanced = message.accepted ? accepted(m, peer, message) : refused(m, now, out, peer, message)
+  if (message.accepted && hasOldSnapshot(peer, message)) openSnapshot(now, out, peer)
   feed(m, now, out, peer)
   if (advanced) {
     advance(m, now, out)
@@ -155,6 +156,16 @@ function accepted(m: MasterState, peer: Progress, message: AppendAnswer): boolea
   return advanced
 }
 
+/** The snapshot that was sent has arrived, but the log in front of it went while it was on its way: a newer one is needed. */
+function hasOldSnapshot(peer: Progress, message: AppendAnswer): boolean {
+  return peer.stage === 'snapshot' && peer.sending?.source !== undefined && Math.max(peer.match, message.reached) >= peer.sending.source.index
+}
+
+function openSnapshot(now: Now, out: MasterOutbox, peer: Progress): void {
+  peer.sending = new SnapshotSending(now.monotonic)
+  out.openSnapshot(peer.replica)
+}
+
 /** Steps back to where both logs may agree. Never below what the peer has acknowledged. */
 function refused(m: MasterState, now: Now, out: MasterOutbox, peer: Progress, message: AppendAnswer): boolean {
   if (peer.stage === 'snapshot' || message.round < peer.resetRound) return false
@@ -183,9 +194,7 @@ function feed(m: MasterState, now: Now, out: MasterOutbox, peer: Progress): void
   if (peer.stage !== 'snapshot' && (peer.next <= m.log.base || peer.next <= m.unreadableThrough)) {
     // The log does not go back so far any more.
     peer.restart('snapshot', peer.next)
-    peer.sending = new SnapshotSending(now.monotonic)
-    out.openSnapshot(peer.replica)
-    return
+    return openSnapshot(now, out, peer)
   }
   while (peer.stage === 'replicate' && !peer.loading && peer.next <= lead.shipped && !peer.isFull(m.settings)) {
     const records = recordsFor(m, peer.next)
