@@ -30,7 +30,7 @@ export interface Setup {
 
 export function drawSetup(seed: number): Setup {
   const random = new Random(seed, 0x5e7)
-  const nodes = random.pick([1, 3, 3, 3, 3, 3, 4, 5])
+  const nodes = random.pick([1, 3, 3, 3, 3, 4, 5, 5])
   const plan = drawPlan(random.fork())
   const size = random.fork()
   const publishers = size.between(1, 3)
@@ -92,7 +92,8 @@ function drawTuning(random: Random, { batchMax, payloadMax }: Workload): Replica
   return {
     heartbeatMs,
     electionMs: heartbeatMs * random.between(4, 10),
-    replaceAfterMs: random.between(1000, 5000),
+    replaceAfterMs: random.between(300, 4000),
+    appendBytes: random.pick([1, 1000, 1024 * 1024]),
     snapshotEntries: random.pick([16, 50, 200, 1000]),
     segmentBytes: Math.ceil(Math.max(2 * entryBytes, random.pick([64 * 1024, 256 * 1024])) / SECTOR_BYTES) * SECTOR_BYTES,
     cacheBytes: random.pick([4 * 1024, 64 * 1024, 1024 * 1024]),

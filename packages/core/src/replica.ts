@@ -76,6 +76,7 @@ export class Replica {
       ...defaultMasterSettings,
       ...(tuning?.heartbeatMs === undefined ? {} : { heartbeatMs: tuning.heartbeatMs }),
       ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs }),
+      ...(tuning?.appendBytes === undefined ? {} : { appendBytesMax: tuning.appendBytes }),
       ...(tuning?.snapshotEntries === undefined ? {} : { keepEntries: Math.ceil(tuning.snapshotEntries / 2) }),
     }
     this.#caretaker = new Caretaker(tuning?.replaceAfterMs === undefined ? {} : { replaceAfterMs: tuning.replaceAfterMs })

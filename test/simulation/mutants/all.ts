@@ -1,5 +1,7 @@
 //! Every planted bug, by the part it is planted in.
 
+import { BOOK_MUTANTS } from './books.ts'
+import { MASTER_MUTANTS } from './masters.ts'
 import type { Mutant } from './mutant.ts'
 
-export const MUTANTS: readonly Mutant[] = []
+export const MUTANTS: readonly Mutant[] = [...MASTER_MUTANTS, ...BOOK_MUTANTS]

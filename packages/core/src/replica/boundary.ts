@@ -33,6 +33,8 @@ export interface ReplicaTuning {
   readonly replaceAfterMs?: number
   /** Entries applied between two snapshots. */
   readonly snapshotEntries?: number
+  /** Bytes of entries in one append. */
+  readonly appendBytes?: number
   readonly segmentBytes?: number
   readonly cacheBytes?: number
   readonly minMasters?: number

@@ -22,11 +22,13 @@ export interface FaultGuard {
   emptyDisk(): SimulatedDevice
 }
 
-const SOURCES = ['wallJump', 'partition', 'cut', 'crash', 'pause', 'wipe', 'clientCrash', 'stop'] as const
+const SOURCES = ['wallJump', 'partition', 'cut', 'crash', 'blackout', 'pause', 'wipe', 'clientCrash', 'stop'] as const
 type Source = (typeof SOURCES)[number]
 
 /** A crash that is to hit between two effects waits for at most this many of them. */
 const EFFECTS_MAX = 12
+/** How many effects after a write a crash may come: the write itself, and what was sent behind it too early. */
+const AT_WRITE_MAX = 6
 
 export class Faults implements Stage {
   readonly #world: World
@@ -100,6 +102,8 @@ export class Faults implements Stage {
         return this.#cut(random)
       case 'crash':
         return this.#crash(random)
+      case 'blackout':
+        return this.#blackout(random)
       case 'pause':
         return this.#pause(random)
       case 'wipe':
@@ -148,8 +152,21 @@ export class Faults implements Stage {
     if (node === undefined || !node.running) return false
     const how: Death = random.chance(this.#plan.unreachableChance) ? 'unreachable' : random.pick(['killed', 'restarted'])
     node.restartAfterMs = random.fraction() * this.#plan.downMsMax
-    if (random.chance(this.#plan.midInputChance)) node.crashAfter(1 + random.below(EFFECTS_MAX), how)
-    else node.crash(how)
+    if (!random.chance(this.#plan.midInputChance)) node.crash(how)
+    else if (random.chance(0.5)) node.crashAfter(1 + random.below(EFFECTS_MAX), how)
+    else node.crashAtWrite(random.below(AT_WRITE_MAX), how)
+    return true
+  }
+
+  /** The power fails for most or all nodes at once, at their next write or now: what only memory knew is gone everywhere. */
+  #blackout(random: Random): boolean {
+    const atWrite = random.chance(0.5)
+    for (const node of this.#nodes) {
+      if (!node.running || random.chance(0.2)) continue
+      node.restartAfterMs = random.fraction() * this.#plan.downMsMax
+      if (atWrite) node.crashAtWrite(random.below(AT_WRITE_MAX), 'restarted')
+      else node.crash('restarted')
+    }
     return true
   }
 
@@ -202,7 +219,7 @@ export class Faults implements Stage {
   }
 
   #revive(process: Process): void {
-    process.crashAfter(Infinity)
+    process.disarm()
     if (process.state === 'down') this.#world.restart(process, this.#set.fraction() * 50)
     else this.#world.resume(process)
   }

@@ -27,6 +27,8 @@ export interface FaultPlan {
   readonly midInputChance: number
   /** Part of the crashes after which nobody is told that connections are gone. */
   readonly unreachableChance: number
+  /** The power fails for most or all nodes at once. */
+  readonly blackoutEveryMs: number
   readonly pauseEveryMs: number
   readonly pauseMsMax: number
   readonly wipeEveryMs: number
@@ -39,7 +41,7 @@ export const NO_FAULTS: FaultPlan = {
   network: { delayMsMin: 0.1, delayMsMax: 0.5, lossChance: 0, duplicateChance: 0, spikeChance: 0, spikeMsMax: 0, adversaryChance: 0 },
   disk: { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 },
   turnMsMax: 0, driftMax: 0, wallOffsetMsMax: 0, wallJumpEveryMs: 0, wallJumpMsMax: 0, partitionEveryMs: 0, partitionMsMax: 0, oneWayChance: 0, cutEveryMs: 0,
-  crashEveryMs: 0, downMsMax: 0, midInputChance: 0, unreachableChance: 0, pauseEveryMs: 0, pauseMsMax: 0, wipeEveryMs: 0, clientCrashEveryMs: 0, stopEveryMs: 0,
+  crashEveryMs: 0, downMsMax: 0, midInputChance: 0, unreachableChance: 0, blackoutEveryMs: 0, pauseEveryMs: 0, pauseMsMax: 0, wipeEveryMs: 0, clientCrashEveryMs: 0, stopEveryMs: 0,
 }
 
 export function drawPlan(random: Random): FaultPlan {
@@ -47,6 +49,7 @@ export function drawPlan(random: Random): FaultPlan {
   const every = (low: number, high: number): number => (on() ? random.between(low, high) : 0)
   const chance = (most: number): number => (on() ? random.fraction() * most : 0)
   const slowNetwork = random.chance(0.25)
+  const slowDisk = random.chance(0.25)
   return {
     network: {
       delayMsMin: slowNetwork ? 2 : 0.05,
@@ -57,7 +60,7 @@ export function drawPlan(random: Random): FaultPlan {
       spikeMsMax: random.between(50, 1000),
       adversaryChance: random.chance(0.25) ? random.fraction() * 0.05 : 0,
     },
-    disk: { delayMsMin: 0.05, delayMsMax: 0.2 + random.fraction() * 3, slowChance: chance(0.01), slowMsMax: random.between(20, 1500) },
+    disk: { delayMsMin: 0.05, delayMsMax: slowDisk ? 5 + random.fraction() * 40 : 0.2 + random.fraction() * 3, slowChance: chance(0.01), slowMsMax: random.between(20, 1500) },
     turnMsMax: on() ? random.fraction() * 3 : 0,
     driftMax: on() ? random.fraction() * 0.05 : 0,
     wallOffsetMsMax: on() ? random.between(1, 3000) : 0,
@@ -68,9 +71,10 @@ export function drawPlan(random: Random): FaultPlan {
     oneWayChance: chance(1),
     cutEveryMs: every(500, 10_000),
     crashEveryMs: every(1000, 12_000),
-    downMsMax: random.between(50, 5000),
+    downMsMax: random.pick([300, 2000, 5000, 12_000]),
     midInputChance: random.pick([0, 0.5, 1]),
     unreachableChance: chance(0.6),
+    blackoutEveryMs: random.chance(0.35) ? random.between(2000, 12_000) : 0,
     pauseEveryMs: every(2000, 15_000),
     pauseMsMax: random.between(100, 6000),
     wipeEveryMs: random.chance(0.3) ? random.between(8000, 25_000) : 0,

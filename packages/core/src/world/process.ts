@@ -41,6 +41,7 @@ export abstract class Process {
   /** How long after its death it is started again; undefined leaves it dead until somebody starts it. */
   restartAfterMs: number | undefined
   #effectsLeft = Infinity
+  #afterWrite: number | undefined
   #death: Death = 'killed'
   #wokenAt = -1
   #spins = 0
@@ -84,7 +85,7 @@ export abstract class Process {
     this.state = 'up'
     this.turnPending = false
     this.wakePushed = Infinity
-    this.#effectsLeft = Infinity
+    this.disarm()
     this.clock.restart(this.world.now, this.world.clockBase())
     this.boot()
     this.deliver({ kind: 'start' })
@@ -94,7 +95,7 @@ export abstract class Process {
     if (this.state === 'down') return
     this.run++
     this.state = 'down'
-    this.#effectsLeft = Infinity
+    this.disarm()
     for (const event of this.held.splice(0)) if (event.kind === 'dial') this.world.network.refuse(event.link)
     this.died(how)
     this.world.watcher.died(this)
@@ -108,8 +109,25 @@ export abstract class Process {
     this.#death = how
   }
 
+  /** The process dies `effects` effects after its next write to the disk: 0 is just before it. */
+  crashAtWrite(effects: number, how: Death): void {
+    if (!this.running) return
+    this.#afterWrite = effects
+    this.#death = how
+  }
+
+  /** Nothing that was to happen to this run happens any more. */
+  disarm(): void {
+    this.#effectsLeft = Infinity
+    this.#afterWrite = undefined
+  }
+
   /** Every effect asks first whether the process is still alive. */
   protected effect(kind: string, detail: unknown): boolean {
+    if (kind === 'write' && this.#afterWrite !== undefined) {
+      this.#effectsLeft = Math.min(this.#effectsLeft, this.#afterWrite)
+      this.#afterWrite = undefined
+    }
     if (this.#effectsLeft <= 0) return false
     this.#effectsLeft--
     this.world.trace.effect(this.world.now, this.name, kind, detail)

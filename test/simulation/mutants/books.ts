@@ -1,0 +1,37 @@
+//! Bugs planted in the books that a shard's log is applied to.
+
+import type { Mutant } from './mutant.ts'
+
+export const BOOK_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'complete ignores token',
+    file: 'lease/walk.ts',
+    find: '      if (group === undefined) lost.push({ number: groups.number as JobNumber, token: groups.token as FencingToken })\n      else visit(group, position)',
+    replace:
+      '      const other = group === undefined ? leases.find(groups.number) : undefined\n      if (other !== undefined) visit(other.group, other.position)\n      else if (group === undefined) lost.push({ number: groups.number as JobNumber, token: groups.token as FencingToken })\n      else visit(group, position)',
+  },
+  {
+    name: 'session table not in the snapshot',
+    file: 'shard/books.ts',
+    find: 'this.sessions = Sessions.read(reader)',
+    replace: 'Sessions.read(reader)',
+  },
+  {
+    name: 'keys not in the snapshot',
+    file: 'job/image.ts',
+    find: 'books.keys = Keys.read(reader)',
+    replace: 'Keys.read(reader)',
+  },
+  {
+    name: 'repeated command applied twice',
+    file: 'session/sessions.ts',
+    find: "if (answer !== undefined) return { kind: 'repeat', answer }",
+    replace: '',
+  },
+  {
+    name: 'lease expires early',
+    file: 'shard.ts',
+    find: 'leases.expire(expireThrough)',
+    replace: 'leases.expire(expireThrough + 400)',
+  },
+]
