@@ -168,8 +168,9 @@ function handBack(s: State, pull: Pull, jobs: readonly LeasedJob[]): void {
   }
 }
 
+/** One that was given up while it was collected may have come again, and is on its way back by now. */
 function isHeld(pull: Pull, job: LeasedJob): boolean {
-  return leaseOf(pull, job) !== undefined
+  return leaseOf(pull, job)?.state === 'active'
 }
 
 function leaseOf(pull: Pull, job: LeasedJob) {
