@@ -37,7 +37,13 @@ export function encodeError(thrown: unknown): Uint8Array {
 
 /** The bytes may come from a worker in another language: what has no message gets one. */
 export function decodeError(bytes: Uint8Array): StoredError {
-  const value = decodePayload(bytes)
+  let value: unknown
+  try {
+    value = decodePayload(bytes)
+  } catch {
+    // The cluster's own words about a lost lease, or an error that was too long and was cut.
+    value = new TextDecoder().decode(bytes)
+  }
   if (typeof value !== 'object' || value === null) return { name: 'Error', message: String(value) }
   const { name, message, stack } = value as Record<string, unknown>
   return { name: typeof name === 'string' ? name : 'Error', message: typeof message === 'string' ? message : JSON.stringify(value), ...(typeof stack === 'string' ? { stack } : {}) }

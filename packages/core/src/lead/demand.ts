@@ -45,6 +45,8 @@ export const DEMANDS_PER_PARTITION_MAX = 10_000
 
 export class DemandBook {
   readonly #partitions = new Map<PartitionId, PartitionDemand>()
+  /** Sessions whose lease ran out and that have said nothing since: what they were given now would run out as well. */
+  readonly #silent = new Set<SessionNumber>()
 
   /** False where the demand is older than the one that stands, or there are too many. */
   set(demand: Demand): boolean {
@@ -69,8 +71,18 @@ export class DemandBook {
     return view.held(partition, session) + (standing?.acquiring ?? 0)
   }
 
+  /** A lease of the session ran out: its worker stands still, or its loop does. It gets nothing more until it is heard. */
+  leaseRanOut(session: SessionNumber): void {
+    this.#silent.add(session)
+  }
+
+  heard(session: SessionNumber): void {
+    if (this.#silent.size > 0) this.#silent.delete(session)
+  }
+
   /** The worker's connection has gone: it will say its demand again when it is back. */
   forget(session: SessionNumber): void {
+    this.#silent.delete(session)
     for (const partition of this.#partitions.values()) {
       const at = partition.demands.findIndex((demand) => demand.session === session)
       if (at < 0) continue
@@ -80,6 +92,7 @@ export class DemandBook {
   }
 
   clear(): void {
+    this.#silent.clear()
     this.#partitions.clear()
   }
 
@@ -121,7 +134,7 @@ export class DemandBook {
   }
 
   #planOne(view: DemandView, partition: PartitionId, entry: PartitionDemand, demand: StandingDemand, emit: (plan: AcquirePlan) => void): void {
-    if (demand.grant === 0) return
+    if (demand.grant === 0 || this.#silent.has(demand.session)) return
     let free = demand.grant - Math.max(0, view.held(partition, demand.session) - demand.freeing) - demand.acquiring
     if (free <= 0) return
     let available = view.waiting(partition, demand.names) - entry.acquiring

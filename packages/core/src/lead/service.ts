@@ -67,7 +67,7 @@ export class Service {
       this.#answer(from, command.session, command.sequence, refusal, refusal === Code.notLeader ? this.#led.redirect() : NOTHING)
       return
     }
-    if (command.session !== 0) this.#presences.heard(command.session, from, command.stamp, this.#led.leaseNow(now))
+    if (command.session !== 0) this.#heard(command.session, from, command.stamp, this.#led.leaseNow(now))
     const index = this.#led.propose(now, bytes)
     const entry = { from, session: command.session, sequence: command.sequence, bytes: bytes.length, effect: this.#expect(command) }
     this.#underWay.set(index, entry)
@@ -81,7 +81,7 @@ export class Service {
     if (this.#led.proposable !== 'yes') return refuse(Code.notLeader, this.#led.redirect())
     if (!this.#led.books.hasPartition(partition)) return refuse(Code.unknownPartition)
     if (!this.#led.books.hasSession(session)) return refuse(Code.sessionExpired)
-    this.#presences.heard(session, from, message.stamp, this.#led.leaseNow(now))
+    this.#heard(session, from, message.stamp, this.#led.leaseNow(now))
     if (!this.#demands.set(message)) return refuse(Code.backpressure)
     this.#led.send(from, {
       kind: 'demandAnswer', shard, partition, session, number, code: Code.ok, body: NOTHING,
@@ -93,7 +93,7 @@ export class Service {
   beat(now: Now, from: Endpoint, message: ClientMessage & { kind: 'beat' }): void {
     if (this.#led.proposable !== 'yes') return
     const leaseClock = this.#led.leaseNow(now)
-    this.#presences.heard(message.session, from, message.stamp, leaseClock)
+    this.#heard(message.session, from, message.stamp, leaseClock)
     this.#led.send(from, { kind: 'beatAnswer', shard: message.shard, session: message.session, stamp: message.stamp, leaseClock })
   }
 
@@ -108,7 +108,7 @@ export class Service {
       this.#answer(from, session, 0, Code.sessionExpired, NOTHING)
       return
     }
-    this.#presences.heard(session, from, message.stamp, this.#led.leaseNow(now))
+    this.#heard(session, from, message.stamp, this.#led.leaseNow(now))
     this.#deliveries.forget(session)
     const key = (lease: { partition: number; number: number; token: number }): string => `${lease.partition} ${lease.number} ${lease.token}`
     const held = this.#led.books.leasesOf(session)
@@ -141,6 +141,7 @@ export class Service {
   }
 
   lostLease(partition: PartitionId, session: SessionNumber, reason: number, jobs: readonly { readonly number: JobNumber; readonly token: FencingToken }[]): void {
+    if (reason === LostReason.expired) this.#demands.leaseRanOut(session)
     const to = this.#presences.of(session)?.endpoint
     if (to !== undefined) this.#led.send(to, { kind: 'lost', shard: this.#led.shard, session, partition, reason, jobs })
   }
@@ -183,6 +184,11 @@ export class Service {
   }
 
   // ---- inside ----------------------------------------------------------------------------------------------------
+
+  #heard(session: SessionNumber, from: Endpoint, stamp: number, leaseClock: LeaseTime): void {
+    this.#presences.heard(session, from, stamp, leaseClock)
+    this.#demands.heard(session)
+  }
 
   #refusal(command: Command): Code {
     if (this.#led.proposable === 'notLeader') return Code.notLeader

@@ -42,8 +42,10 @@ export class NodeDirectory implements Directory, Surroundings {
   leaderOf(shard: ShardId): NodeId | undefined {
     const own = this.#hosted.get(shard)?.master
     const hint = this.#cluster.hint(shard)
-    if (own?.leader !== undefined && (hint === undefined || own.term >= hint.term)) return own.leader.node
-    return hint?.leader
+    // A copy that has lost the leader of the hinted term knows better than the gossip. And a command that is passed on to a
+    // dead node may have been done or not, as far as its client can tell: to whom nobody leads, that is told at once.
+    if (own !== undefined && (hint === undefined || own.term >= hint.term)) return own.leader?.node
+    return hint?.leader === undefined || this.state(hint.leader) === 'dead' ? undefined : hint.leader
   }
 
   addressOf(node: NodeId): Address | undefined {
