@@ -10,7 +10,7 @@ import { randomSubnet } from '@horus/node/local/addresses'
 import { Child } from '@horus/node/local/children'
 import { LocalCluster } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
-import { allMastersLive } from '@horus/node/local/watch'
+import { allMastersLive, viewsOf } from '@horus/node/local/watch'
 import { Horus } from '@horus/sdk'
 import { Doubts } from './doubts.ts'
 import { Faults } from './faults.ts'
@@ -49,8 +49,8 @@ const NODES = 5
 const PUBLISHERS = 2
 const WORKERS = 3
 const FOUND_MS_MAX = 30_000
-const HEAL_MS_MAX = 60_000
-const DRAIN_MS_MAX = 60_000
+const HEAL_MS_MAX = 40_000
+const DRAIN_MS_MAX = 40_000
 
 export function faultsOf(outcome: ChaosOutcome): number {
   return outcome.lost + outcome.doublyLeased + outcome.rerunAfterComplete + outcome.phantoms + outcome.duplicates
@@ -113,9 +113,11 @@ async function play(options: ChaosOptions, random: Random, cluster: LocalCluster
 
   options.say('healed: the last jobs are worked off')
   for (const client of clients) if (client.role === 'publisher') client.child.send({ kind: 'finish' } satisfies ToPublisher)
-  const problems: string[] = []
   const tried = async (waiting: Promise<unknown>): Promise<void> => {
-    await waiting.catch((error: unknown) => problems.push((error as Error).message))
+    await waiting.catch(async (error: unknown) => {
+      options.say((error as Error).message)
+      for (const line of await viewsOf(cluster)) options.say(line)
+    })
   }
   await tried(until('every shard has three live masters', async () => allMastersLive(cluster, await watcher.status()), HEAL_MS_MAX))
   await tried(until('the publishers have ended', () => finished === PUBLISHERS, HEAL_MS_MAX))
@@ -126,8 +128,6 @@ async function play(options: ChaosOptions, random: Random, cluster: LocalCluster
   for (const client of clients) await client.child.stop()
   await tried(doubts.settle(readHistory(history)))
   await watcher.close()
-  for (const problem of problems) options.say(problem)
-
   const { acknowledged, completed, lost, doublyLeased, redelivered, rerunAfterComplete, phantoms, duplicates, longestGapMs, findings } = checkHistory(readHistory(history))
   return { seconds: options.seconds, seed: options.seed, ...faults.counts, acknowledged, completed, lost, doublyLeased, redelivered, rerunAfterComplete, phantoms, duplicates, longestGapMs, findings }
 }

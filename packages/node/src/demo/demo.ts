@@ -96,7 +96,7 @@ export class Demo {
     const verdict = checkHistory(events)
     const checksums = await this.#compare(events)
     const killedNodes = [first.id, second.id]
-    return this.#outcome(verdict, checksums, { mastersBefore, mastersAfter: mastersOf(cluster, after), killedNodes })
+    return this.#outcome(verdict, checksums, { mastersBefore, mastersAfter: mastersOf(cluster, after), killedNodes, all: rowsOf(cluster, cluster.nodes.map((node) => node.id)) })
   }
 
   #startClients(cluster: LocalCluster, history: string): readonly Child[] {
@@ -170,7 +170,7 @@ export class Demo {
     return { compared, problems }
   }
 
-  #outcome(verdict: Verdict, checksums: { readonly compared: number; readonly problems: readonly string[] }, masters: { readonly mastersBefore: readonly MasterRow[]; readonly mastersAfter: readonly MasterRow[]; readonly killedNodes: readonly string[] }): DemoOutcome {
+  #outcome(verdict: Verdict, checksums: { readonly compared: number; readonly problems: readonly string[] }, masters: { readonly mastersBefore: readonly MasterRow[]; readonly mastersAfter: readonly MasterRow[]; readonly killedNodes: readonly string[]; readonly all: readonly MasterRow[] }): DemoOutcome {
     return {
       nodes: NODES,
       killed: masters.killedNodes.length,
@@ -206,7 +206,11 @@ export class Demo {
 }
 
 function mastersOf(cluster: LocalCluster, shard: ShardView): readonly MasterRow[] {
-  return shard.masters.map((id) => {
+  return rowsOf(cluster, shard.masters)
+}
+
+function rowsOf(cluster: LocalCluster, ids: readonly string[]): readonly MasterRow[] {
+  return ids.map((id) => {
     const node = cluster.nodeOf(id)
     return { id, address: node?.address ?? '?', value: node?.value ?? 0 }
   }).sort((a, b) => b.value - a.value)

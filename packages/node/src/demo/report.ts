@@ -14,6 +14,7 @@ export interface DemoOutcome {
   readonly mastersBefore: readonly MasterRow[]
   readonly mastersAfter: readonly MasterRow[]
   readonly killedNodes: readonly string[]
+  readonly all: readonly MasterRow[]
   readonly files: number
   readonly rounds: number
   readonly added: number
@@ -47,18 +48,17 @@ export function report(outcome: DemoOutcome, json: boolean): void {
     ])}\n`)
     return
   }
-  const { mastersBefore, mastersAfter, problems: _, ...rest } = outcome
+  const { mastersBefore, mastersAfter, all, problems: _, ...rest } = outcome
   const ids = (rows: readonly MasterRow[]): readonly string[] => rows.map((row) => row.id)
-  process.stdout.write(`${JSON.stringify({ ...rest, mastersBefore: ids(mastersBefore), mastersAfter: ids(mastersAfter) })}\n`)
+  process.stdout.write(`${JSON.stringify({ ...rest, mastersBefore: ids(mastersBefore), mastersAfter: ids(mastersAfter), values: Object.fromEntries(all.map((row) => [row.id, row.value])) })}\n`)
 }
 
-function mastersTable({ mastersBefore, mastersAfter, killedNodes }: DemoOutcome): string {
-  const rows = new Map([...mastersBefore, ...mastersAfter].map((row) => [row.id, row]))
+function mastersTable({ all, mastersBefore, mastersAfter, killedNodes }: DemoOutcome): string {
   const has = (masters: readonly MasterRow[], id: string): boolean => masters.some((row) => row.id === id)
-  return table(['node', 'value', 'before', 'after'], [...rows.values()].sort((a, b) => b.value - a.value).map((row) => [
+  return table(['node', 'value', 'before', 'after'], [...all].sort((a, b) => b.value - a.value).map((row) => [
     row.address,
     row.value,
-    has(mastersBefore, row.id) ? 'master' : '',
-    killedNodes.includes(row.id) ? 'killed' : has(mastersAfter, row.id) ? 'master' : '',
+    has(mastersBefore, row.id) ? 'master' : '-',
+    killedNodes.includes(row.id) ? 'killed' : has(mastersAfter, row.id) ? 'master' : '-',
   ]))
 }

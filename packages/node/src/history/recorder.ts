@@ -1,6 +1,6 @@
 //! Writes a process's history. Every write is a system call of its own: what was written outlives a kill -9.
 
-import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { clock, type HistoryEvent } from './event.ts'
 
@@ -44,10 +44,11 @@ export function readHistory(folder: string): HistoryEvent[] {
   return events.sort((a, b) => a.at - b.at)
 }
 
-/** What one process recorded. */
+/** What one process recorded; nothing where it was killed before it had begun. */
 export function readHistoryOf(folder: string, process: string): readonly HistoryEvent[] {
   const events: HistoryEvent[] = []
-  readHistoryFile(join(folder, process + HISTORY_SUFFIX), events)
+  const file = join(folder, process + HISTORY_SUFFIX)
+  if (existsSync(file)) readHistoryFile(file, events)
   return events
 }
 

@@ -105,8 +105,8 @@ function arm(): void {
     for (const child of living) child.kill('SIGKILL')
     for (const folder of folders) rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
-  // Without a listener these signals end the process without its 'exit' event.
-  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) process.once(signal, () => process.exit(code))
+  // Without a listener these signals end the process without its 'exit' event; a second one must not cut that event short.
+  for (const [signal, code] of [['SIGINT', 130], ['SIGTERM', 143], ['SIGHUP', 129]] as const) process.on(signal, () => process.exit(code))
 }
 
 /** A child's settings are its arguments: variables meant for another node must not reach it. */

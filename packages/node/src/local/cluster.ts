@@ -8,7 +8,7 @@ import type { Subnet } from './addresses.ts'
 import { Child, removeAtExit, removeNow } from './children.ts'
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
-const START_MS_MAX = 20_000
+const START_MS_MAX = 60_000
 
 export interface LocalClusterOptions {
   readonly cluster: string

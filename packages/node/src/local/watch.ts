@@ -1,5 +1,7 @@
 //! What the driver of a cluster asks of it: which shards there are, who leads them, whether all their masters live.
 
+import { Horus } from '@horus/sdk'
+import { oneLine } from '../errors.ts'
 import type { LocalCluster, LocalNode } from './cluster.ts'
 
 export interface ShardView {
@@ -31,4 +33,22 @@ export function allMastersLive(cluster: LocalCluster, status: StatusView, count 
 
 export function isLive(node: LocalNode | undefined): boolean {
   return node !== undefined && node.running && !node.paused
+}
+
+const VIEW_MS_MAX = 2000
+
+/** What each node knows, a line a node: for a report of what went wrong. */
+export function viewsOf(cluster: LocalCluster): Promise<readonly string[]> {
+  return Promise.all(cluster.nodes.map(async (node) => {
+    if (!isLive(node)) return `node ${node.number}: not running; ${node.errors}`
+    try {
+      const client = await Horus.connect({ cluster: cluster.name, nodes: node.address, connectTimeout: VIEW_MS_MAX, requestTimeout: VIEW_MS_MAX })
+      const { nodes, shards } = await client.status().finally(() => void client.close())
+      const name = (id: string | undefined): string => (id === undefined ? '-' : `${cluster.nodeOf(id)?.number ?? '?'}`)
+      return `node ${node.number}: ${nodes.map((other) => `${name(other.id)} ${other.state}${other.admitted ? '' : ' (not admitted)'}`).join(', ')}; ${
+        shards.map(({ shard, leader, masters, term, epoch, commitIndex }) => `shard ${shard}: leader ${name(leader)} of ${masters.map(name).join(' ')}, term ${term}, epoch ${epoch}, commit ${commitIndex}`).join('; ')}`
+    } catch (error) {
+      return `node ${node.number}: ${oneLine(error)}; ${node.errors}`
+    }
+  }))
 }
