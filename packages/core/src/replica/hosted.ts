@@ -249,13 +249,14 @@ export class Hosted {
 
   #settle(now: Now): void {
     for (;;) {
-      this.#apply()
+      // Before anything is applied: a lead that was just lost waits for entries of its own, and at their places others' may be committed now.
       const roles = this.#roles
       this.#roles = []
       for (const view of roles) {
         this.machine.lead(view.role === 'leader')
         this.#out.role(this, view)
       }
+      this.#apply()
       const installs = this.#installs
       this.#installs = []
       for (const snapshot of installs) this.#install(now, snapshot)

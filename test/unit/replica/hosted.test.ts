@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Now } from '@horus/core/actor'
+import type { LogRecord } from '@horus/core/master/boundary'
+import { birthConfiguration, encodeConfiguration } from '@horus/core/master/configuration'
+import { Master } from '@horus/core/master/master'
+import { defaultMasterSettings as settings } from '@horus/core/master/settings'
+import type { ConsensusMessage } from '@horus/core/message/consensus'
+import { Random } from '@horus/core/random'
+import { Hosted, type HostedOutbox } from '@horus/core/replica/hosted'
+import type { Machine } from '@horus/core/replica/machine'
+import type { Instant, LogIndex, NodeId, ReplicaNumber, ShardId, WallTime } from '@horus/core/units'
+import { entryOf, nodeOf } from '../master/cluster.ts'
+
+const shard = 7 as ShardId
+
+/** One of three copies, its disk instant, what its machine hears in a list. */
+class Stand {
+  monotonic = 0
+  readonly heard: string[] = []
+  readonly sent: ConsensusMessage[] = []
+  readonly hosted: Hosted
+  readonly #log: LogRecord[] = []
+  #ticket = 0
+  #durable = 0
+
+  constructor() {
+    const machine: Machine = {
+      apply: (index) => this.heard.push(`applied ${index}`),
+      lead: (leads) => this.heard.push(leads ? 'leads' : 'follows'),
+      snapshot: () => new Uint8Array(1),
+      restore: () => {},
+      digest: () => '',
+      livePayloads: () => [],
+      wake: () => {},
+      turn: () => {},
+      wakeAt: () => Infinity,
+      loaded: () => {},
+    }
+    const out: HostedOutbox = {
+      nextTicket: () => ++this.#ticket,
+      send: (_to, message) => this.sent.push(message),
+      journal: (_now, input) => {
+        if (input.kind !== 'append') return
+        for (const entry of input.entries) this.#log.splice(entry.index - 1, Infinity, entry)
+      },
+      entry: () => undefined,
+      entries: (_shard, from, to) => this.#log.slice(from - 1, to),
+      has: () => true,
+      role: () => {}, configured: () => {}, proposed: () => {}, applied: () => {}, restored: () => {}, removed: () => {}, log: () => {},
+    }
+    const birth = birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)])
+    const recovered = { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }
+    this.hosted = new Hosted({ shard, snapshotEntries: 1000, snapshotBytes: 1e9 }, machine, recovered, out)
+    const self = { replica: 1 as ReplicaNumber, node: nodeOf(0) }
+    const reader = { freeBytes: 1e9, entries: out.entries }
+    this.hosted.start(this.now, () => new Master({ shard, self, settings, random: new Random(3), reader, now: this.now, birth }))
+    this.hosted.born(this.now, self.replica, encodeConfiguration(birth), () => {})
+  }
+
+  get now(): Now {
+    return { monotonic: this.monotonic as Instant, wall: (1_700_000_000_000 + this.monotonic) as WallTime }
+  }
+
+  flush(): void {
+    while (this.#durable < this.#ticket) this.hosted.durable(this.now, (this.#durable = this.#ticket))
+  }
+
+  message(message: object): void {
+    const head = { shard, from: 2, to: 1, wall: 0, freeBytes: 1, suspect: false, hintIndex: 0, hintTerm: 0, leader: undefined }
+    this.hosted.message(this.now, nodeOf(1) as NodeId, { ...head, ...message } as unknown as ConsensusMessage)
+  }
+
+  elect(): void {
+    while (this.hosted.master.role !== 'candidate') {
+      this.monotonic += 20
+      this.hosted.wake(this.now)
+    }
+    this.message({ kind: 'preVoteAnswer', term: 0, asked: 1, granted: true })
+    this.flush()
+    this.message({ kind: 'voteAnswer', term: 1, granted: true })
+    this.flush()
+  }
+}
+
+test('a lead that is lost is over before an entry of the next leader is applied', () => {
+  const stand = new Stand()
+  stand.elect()
+  assert.equal(stand.hosted.propose(stand.now, entryOf(1)), 2)
+  stand.hosted.turn(stand.now)
+  stand.heard.length = 0
+  // The next leader's entries, committed already, stand where this copy waits for its own.
+  stand.message({ kind: 'append', term: 2, round: 1, prevIndex: 0, prevTerm: 0, commit: 2, entries: [{ term: 2, bytes: entryOf(7) }, { term: 2, bytes: entryOf(8) }] })
+  assert.deepEqual(stand.heard, ['follows', 'applied 1', 'applied 2'])
+})
