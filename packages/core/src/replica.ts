@@ -9,27 +9,24 @@ import type { Now } from './actor.ts'
 import { Front } from './front/front.ts'
 import { Hash } from './hash.ts'
 import { Journal, type JournalInput, type JournalOutbox } from './journal/journal.ts'
-import type { RecoveredShard } from './journal/rebuild.ts'
 import type { RecoveredJournal } from './journal/recovery.ts'
 import type { Endpoint } from './lead/endpoint.ts'
 import type { RoleView } from './master/boundary.ts'
-import { Master } from './master/master.ts'
 import { defaultMasterSettings, type MasterSettings } from './master/settings.ts'
 import type { ClientMessage } from './message/client.ts'
-import { type Configuration, logTable } from './message/command.ts'
 import type { ConsensusMessage } from './message/consensus.ts'
 import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
 import { Caretaker } from './replica/caretaker.ts'
 import { Cluster } from './replica/cluster.ts'
 import type { ReplicaInput, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
+import { Copies } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
-import { copyOf, Hosted, type HostedOutbox } from './replica/hosted.ts'
-import { JobMachine, type JobMachineOutbox } from './replica/job-machine.ts'
-import { RegistryMachine } from './replica/registry-machine.ts'
-import type { Random } from './random.ts'
-import { type ConnectionId, type Epoch, type Instant, type LogIndex, type NodeId, REGISTRY_SHARD, type ReplicaNumber, type ShardId, type Term, type WallTime } from './units.ts'
+import type { Hosted, HostedOutbox } from './replica/hosted.ts'
+import type { JobMachineOutbox } from './replica/job-machine.ts'
+import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
+import { type Instant, type NodeId, REGISTRY_SHARD, type ShardId, type WallTime } from './units.ts'
 
 export type * from './replica/boundary.ts'
 
@@ -43,19 +40,13 @@ const STOP_MS = 3000
 
 export class Replica {
   readonly #options: ReplicaOptions
-  readonly #random: Random
   readonly #desk = new DeviceDesk()
   readonly #journal: Journal
   readonly #cluster: Cluster
   readonly #directory: NodeDirectory
   readonly #front: Front
   readonly #caretaker: Caretaker
-  readonly #masterSettings: MasterSettings
-  readonly #hosted = new Map<ShardId, Hosted>()
-  readonly #jobs = new Map<ShardId, JobMachine>()
-  #registry: RegistryMachine | undefined
-  /** The highest number under which a copy of a shard was ever held here and given up. */
-  readonly #retired = new Map<ShardId, ReplicaNumber>()
+  readonly #copies: Copies
   #out: ReplicaOutbox | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as WallTime }
   #running = false
@@ -69,10 +60,9 @@ export class Replica {
 
   constructor(options: ReplicaOptions) {
     this.#options = options
-    this.#random = options.random
     const { tuning } = options
     this.#journal = new Journal({ random: options.random.fork(), ...(tuning?.segmentBytes === undefined ? {} : { segmentBytes: tuning.segmentBytes }), ...(tuning?.cacheBytes === undefined ? {} : { cacheBytes: tuning.cacheBytes }) })
-    this.#masterSettings = {
+    const masterSettings: MasterSettings = {
       ...defaultMasterSettings,
       ...(tuning?.heartbeatMs === undefined ? {} : { heartbeatMs: tuning.heartbeatMs }),
       ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs }),
@@ -91,13 +81,18 @@ export class Replica {
       loaded: () => this.#note(() => this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)),
       birth: (shard, masters) => this.#note(() => this.#birth(shard, masters)),
       changed: () => this.#note(() => this.#clusterChanged()),
-      propose: (entry) => this.#note(() => this.#hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
+      propose: (entry) => this.#note(() => this.#copies.hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
       topicAnswered: () => this.#note(() => this.#front.wake(this.#now, this.#o)),
     })
-    this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#hosted)
+    this.#copies = new Copies(
+      { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, options.random.fork(), this.#journal,
+      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry) },
+      { hosted: this.#hostedOutbox, jobs: this.#jobOutbox, registry: this.#registryOutbox },
+    )
+    this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)
     this.#front = new Front(() => this.#cluster.self, this.#directory, {
-      led: (shard) => (this.#hosted.get(shard)?.master.role === 'leader' ? this.#jobs.get(shard) : undefined),
-      all: () => this.#jobs.values(),
+      led: (shard) => (this.#copies.hosted.get(shard)?.master.role === 'leader' ? this.#copies.jobs.get(shard) : undefined),
+      all: () => this.#copies.jobs.values(),
     })
   }
 
@@ -122,7 +117,7 @@ export class Replica {
         break
       case 'linkDown':
         this.#cluster.linkDown(now, input.node)
-        for (const hosted of this.#hosted.values()) hosted.linkDown(now, input.node)
+        for (const hosted of this.#copies.hosted.values()) hosted.linkDown(now, input.node)
         this.#front.linkDown(input.node, outbox)
         break
       case 'message':
@@ -153,7 +148,7 @@ export class Replica {
     this.#enter(now, outbox)
     if (this.#journal.wakeAt <= now.monotonic) this.#journal.wake(now, this.#journalOutbox)
     this.#cluster.wake(now)
-    for (const hosted of this.#hosted.values()) hosted.wake(now)
+    for (const hosted of this.#copies.hosted.values()) hosted.wake(now)
     if (this.#running) {
       this.#caretaker.wake(now, this.#led(), this.#directory)
       if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
@@ -166,13 +161,13 @@ export class Replica {
     let at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
     if (!this.#running) return at as Instant
     at = Math.min(at, this.#caretaker.wakeAt, this.#front.wakeAt)
-    for (const hosted of this.#hosted.values()) at = Math.min(at, hosted.wakeAt(this.#now))
+    for (const hosted of this.#copies.hosted.values()) at = Math.min(at, hosted.wakeAt(this.#now))
     return at as Instant
   }
 
   /** One line for each copy, for whoever looks into a node that does not do what it should. */
   describe(): string[] {
-    return [...this.#hosted.values()].map(({ shard, master, applied }) => {
+    return [...this.#copies.hosted.values()].map(({ shard, master, applied }) => {
       const { voters, outgoing, learners, epoch } = master.configuration
       const numbers = (peers: readonly ReplicaPlace[]): string => peers.map((peer) => `${peer.replica}@${peer.node.slice(0, 4)}`).join(' ')
       return `shard ${shard} replica ${master.self.replica}: ${master.role} term ${master.term} leader ${master.leader?.replica ?? 'none'} log ${master.firstIndex}..${master.lastIndex} commit ${master.commitIndex} applied ${applied} epoch ${epoch} voters ${numbers(voters)}${outgoing ? ` outgoing ${numbers(outgoing)}` : ''} learners ${numbers(learners)}${master.isSuspect ? ' suspect' : ''}`
@@ -181,7 +176,7 @@ export class Replica {
 
   digest(): string {
     const hash = new Hash().text(this.#journal.digest())
-    for (const [shard, hosted] of this.#hosted) hash.number(shard).text(hosted.master.digest()).text(hosted.machine.digest())
+    for (const [shard, hosted] of this.#copies.hosted) hash.number(shard).text(hosted.master.digest()).text(hosted.machine.digest())
     return hash.digest()
   }
 
@@ -209,7 +204,7 @@ export class Replica {
   }
 
   #turn(now: Now): void {
-    for (const hosted of this.#hosted.values()) hosted.turn(now)
+    for (const hosted of this.#copies.hosted.values()) hosted.turn(now)
     if (this.#running) this.#cluster.turn(now)
     this.#settle()
     this.#journal.receive(now, { kind: 'turn' }, this.#journalOutbox)
@@ -220,111 +215,35 @@ export class Replica {
   readonly #journalOutbox: JournalOutbox = {
     device: (request) => this.#o.device(this.#desk.out('journal', request)),
     recovered: (recovered) => this.#note(() => this.#recovered(recovered)),
-    durable: (shard, ticket) => this.#note(() => this.#hosted.get(shard)?.durable(this.#now, ticket)),
+    durable: (shard, ticket) => this.#note(() => this.#copies.hosted.get(shard)?.durable(this.#now, ticket)),
     loaded: (shard, from) => {
       this.#fetching.delete(`${shard} ${from}`)
-      this.#note(() => this.#hosted.get(shard)?.loaded(this.#now))
+      this.#note(() => this.#copies.hosted.get(shard)?.loaded(this.#now))
     },
     unreadable: (shard, index, from) => {
       this.#fetching.delete(`${shard} ${from}`)
-      this.#note(() => this.#hosted.get(shard)?.unreadable(this.#now, index))
+      this.#note(() => this.#copies.hosted.get(shard)?.unreadable(this.#now, index))
     },
     failed: (reason) => this.#o.halt(reason),
   }
 
   #recovered(recovered: RecoveredJournal): void {
-    for (const shard of recovered.shards) {
-      if (isRetired(shard)) this.#retired.set(shard.shard, shard.hardState!.self)
-      else this.#host(shard, undefined, this.#numberOf(shard))
-    }
+    for (const shard of recovered.shards) this.#copies.recover(this.#now, shard)
     this.#running = true
-    this.#cluster.begin(this.#now, this.#registry)
+    this.#cluster.begin(this.#now, this.#copies.registry)
     this.#clusterChanged()
-  }
-
-  /** The number under which a recovered copy counts: in its hard state, or, before any was written, in what it was born with. */
-  #numberOf(recovered: RecoveredShard): ReplicaNumber {
-    if (recovered.hardState !== undefined) return recovered.hardState.self
-    const entry = logTable.decode(recovered.snapshot!.configuration)
-    const own = entry.kind === 'configuration' ? entry.voters.find((voter) => voter.node === this.#cluster.self) : undefined
-    return own?.replica ?? (0 as ReplicaNumber)
   }
 
   // ---- copies of shards ------------------------------------------------------------------------------------------
 
-  #host(recovered: RecoveredShard, birth: Configuration | undefined, replica: ReplicaNumber): Hosted {
-    const { shard } = recovered
-    const machine = shard === REGISTRY_SHARD ? this.#registryMachine() : new JobMachine(shard, this.#jobOutbox)
-    const { tuning } = this.#options
-    const hosted = new Hosted({ shard, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, machine, recovered, this.#hostedOutbox)
-    machine.attach(hosted)
-    this.#hosted.set(shard, hosted)
-    if (machine instanceof JobMachine) this.#jobs.set(shard, machine)
-    else this.#registry = machine
-    const now = this.#now
-    hosted.start(now, () => new Master({
-      shard, self: { replica, node: this.#cluster.self }, settings: this.#masterSettings, random: this.#random.fork(), reader: this.#journal, now, birth,
-      recovered: birth === undefined && recovered.snapshot === undefined && recovered.hardState === undefined ? undefined : copyOf(recovered),
-    }))
-    return hosted
-  }
-
-  /** This node is among the first masters of a shard. */
   #birth(shard: ShardId, masters: readonly NodeId[]): void {
-    if (this.#hosted.has(shard) || this.#retired.has(shard)) {
-      this.#cluster.born(this.#now, shard)
-      return
-    }
-    const voters = masters.map((node, at) => ({ replica: (at + 1) as ReplicaNumber, node }))
-    const birth: Configuration = { kind: 'configuration', leaseNow: 0 as never, wallNow: 0 as never, epoch: 1 as Epoch, nextReplica: (voters.length + 1) as ReplicaNumber, voters, outgoing: undefined, learners: [] }
-    const self = voters.find((voter) => voter.node === this.#cluster.self)!.replica
-    const hosted = this.#host(empty(shard), birth, self)
-    hosted.born(this.#now, self, logTable.encode(birth), () => this.#note(() => this.#cluster.born(this.#now, shard)))
-    if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
+    this.#copies.bear(this.#now, shard, masters, () => this.#note(() => this.#cluster.born(this.#now, shard)))
   }
 
-  /**
-   * A leader addresses a copy that is not here yet: it is made empty, and filled by that leader. Not so a copy that the shard was
-   * born with: that one begins with the configuration of the birth, which the registry will tell, or it could never vote.
-   */
-  #adopt(shard: ShardId, replica: ReplicaNumber, message: ConsensusMessage): Hosted | undefined {
-    if (message.kind !== 'append' && message.kind !== 'snapshot') return undefined
-    if (replica <= (this.#retired.get(shard) ?? 0)) return undefined
-    const first = this.#cluster.firstMasters(shard)
-    if (first === undefined || first[replica - 1] === this.#cluster.self) return undefined
-    const present = this.#hosted.get(shard)
-    if (present !== undefined) {
-      // A healthy member goes on until it has learnt that it is none: its vote may be what keeps the shard going.
-      if (message.term < present.master.term || (present.master.isMember && !present.master.isSuspect)) return undefined
-      this.#retire(shard)
-    }
-    const hosted = this.#host(empty(shard), undefined, replica)
-    hosted.adopted(this.#now, replica)
-    if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.#now, this.#registry)
-    return hosted
-  }
-
-  /** The copy is out of its shard's configuration, or is followed by one under a new number: its data goes, its number stays known. */
-  #retire(shard: ShardId): void {
-    const hosted = this.#hosted.get(shard)
-    if (hosted === undefined) return
-    this.#hosted.delete(shard)
-    this.#jobs.delete(shard)
-    this.#retired.set(shard, hosted.master.self.replica)
-    for (const key of this.#fetching) if (key.startsWith(`${shard} `)) this.#fetching.delete(key)
-    this.#toJournal({ kind: 'drop', shard })
-    this.#toJournal({ kind: 'hardState', shard, ticket: this.#nextTicket++, state: retiredState(hosted.master.self.replica) })
-    if (shard !== REGISTRY_SHARD) return
-    this.#registry = undefined
-    this.#cluster.registryHosted(this.#now, undefined)
-  }
-
-  #registryMachine(): RegistryMachine {
-    return new RegistryMachine({
-      send: (to, message) => this.#o.send(to, linkTable.encode(message)),
-      outcome: (origin, request, code, body) => this.#note(() => this.#cluster.outcome(this.#now, origin, request, code, body)),
-      applied: () => this.#cluster.registryApplied(),
-    })
+  readonly #registryOutbox: RegistryMachineOutbox = {
+    send: (to, message) => this.#o.send(to, linkTable.encode(message)),
+    outcome: (origin, request, code, body) => this.#note(() => this.#cluster.outcome(this.#now, origin, request, code, body)),
+    applied: () => this.#cluster.registryApplied(),
   }
 
   readonly #hostedOutbox: HostedOutbox = {
@@ -346,7 +265,7 @@ export class Replica {
       if (record.index % DIGEST_ENTRIES === 0) this.#observe({ kind: 'digest', shard: hosted.shard, index: record.index, digest: hosted.machine.digest() })
     },
     restored: (hosted) => this.#observe({ kind: 'restored', shard: hosted.shard, index: hosted.applied, term: hosted.appliedTerm }),
-    removed: (hosted) => this.#note(() => this.#retire(hosted.shard)),
+    removed: (hosted) => this.#note(() => this.#copies.retire(this.#now, hosted.shard)),
     log: (text) => this.#o.event({ kind: 'log', level: 'info', text }),
   }
 
@@ -363,6 +282,7 @@ export class Replica {
   }
 
   #toJournal(input: JournalInput): void {
+    if (input.kind === 'drop') for (const key of this.#fetching) if (key.startsWith(`${input.shard} `)) this.#fetching.delete(key)
     if (input.kind === 'fetch') {
       const key = `${input.shard} ${input.from}`
       if (this.#fetching.has(key)) return
@@ -390,7 +310,7 @@ export class Replica {
   }
 
   #led(): Hosted[] {
-    return [...this.#hosted.values()].filter((hosted) => hosted.master.role === 'leader')
+    return [...this.#copies.hosted.values()].filter((hosted) => hosted.master.role === 'leader')
   }
 
   // ---- links -----------------------------------------------------------------------------------------------------
@@ -407,7 +327,7 @@ export class Replica {
       case 'syncAnswer':
         return this.#cluster.sync(this.#now, from, message)
       case 'registryFollow':
-        this.#registry?.follow(this.#now, from, message.from)
+        this.#copies.registry?.follow(this.#now, from, message.from)
         return
       case 'registryCommand':
       case 'registryAnswer':
@@ -420,8 +340,8 @@ export class Replica {
   }
 
   #consensus(from: NodeId, message: ConsensusMessage): void {
-    let hosted = this.#hosted.get(message.shard)
-    if (hosted === undefined || message.to > hosted.master.self.replica) hosted = this.#adopt(message.shard, message.to, message) ?? hosted
+    let hosted = this.#copies.hosted.get(message.shard)
+    if (hosted === undefined || message.to > hosted.master.self.replica) hosted = this.#copies.adopt(this.#now, message) ?? hosted
     hosted?.message(this.#now, from, message)
   }
 
@@ -445,7 +365,7 @@ export class Replica {
 
   /** Ready: it belongs to a cluster, and every shard that it holds a copy of has a leader and is not far behind. */
   #tellReady(): void {
-    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#hosted.values()].every((hosted) => hosted.master.leader !== undefined)
+    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#copies.hosted.values()].every((hosted) => hosted.master.leader !== undefined)
     if (ready === this.#ready) return
     this.#ready = ready
     this.#o.event({ kind: 'ready', ready })
@@ -470,24 +390,7 @@ export class Replica {
   }
 }
 
-/** A copy that was given up leaves this behind, so that nothing meant for it ever makes it again. */
-const RETIRED = new Uint8Array([0xff])
-
-function retiredState(self: ReplicaNumber): Extract<JournalInput, { kind: 'hardState' }>['state'] {
-  return { term: 0 as Term, vote: undefined, self, epoch: 0 as Epoch, commit: 0 as LogIndex, extra: RETIRED }
-}
-
-function isRetired(recovered: RecoveredShard): boolean {
-  const extra = recovered.hardState?.extra
-  return extra !== undefined && extra.length === 1 && extra[0] === RETIRED[0]
-}
-
-function empty(shard: ShardId): RecoveredShard {
-  return { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }
-}
-
 function placesOf(peers: readonly ReplicaPlace[]): ReplicaPlace[] {
   return peers.map(({ replica, node }) => ({ replica, node }))
 }
 
-export type ClientConnection = ConnectionId

@@ -1,0 +1,160 @@
+//! The copies of shards that this node holds: made from the disk, by a birth, or by a leader's first word; given up when the
+//! shard goes on without them.
+//!
+//!   recovered ─┐
+//!   birth ─────┼──▶ hosted ──removed, or followed by a copy under a new number──▶ retired: only its number stays, for ever
+//!   append ────┘
+//!
+//! A number that was given up is never taken again. Its vote may be counted in a configuration that some partitioned master still
+//! believes in, and an empty copy under that number would vote without what the old one had acknowledged.
+
+import type { Now } from '../actor.ts'
+import type { Journal } from '../journal/journal.ts'
+import type { RecoveredShard } from '../journal/rebuild.ts'
+import type { HardState } from '../journal/state.ts'
+import { birthConfiguration } from '../master/configuration.ts'
+import { Master } from '../master/master.ts'
+import type { MasterSettings } from '../master/settings.ts'
+import { type Configuration, logTable } from '../message/command.ts'
+import type { ConsensusMessage } from '../message/consensus.ts'
+import type { Random } from '../random.ts'
+import { type Epoch, type LogIndex, type NodeId, REGISTRY_SHARD, type ReplicaNumber, type ShardId, type Term } from '../units.ts'
+import { copyOf, Hosted, type HostedOutbox } from './hosted.ts'
+import { JobMachine, type JobMachineOutbox } from './job-machine.ts'
+import { RegistryMachine, type RegistryMachineOutbox } from './registry-machine.ts'
+
+export interface CopySettings {
+  readonly masters: MasterSettings
+  readonly snapshotEntries: number
+  readonly snapshotBytes: number
+}
+
+/** What the cluster knows of shards. */
+export interface CopyCluster {
+  self(): NodeId
+  /** Who held a shard when it was born, in the order of their numbers; undefined where that is not known here yet. */
+  firstMasters(shard: ShardId): readonly NodeId[] | undefined
+  /** This node's copy of shard 0 has come or gone. */
+  registryHosted(registry: RegistryMachine | undefined): void
+}
+
+export interface CopyOutboxes {
+  readonly hosted: HostedOutbox
+  readonly jobs: JobMachineOutbox
+  readonly registry: RegistryMachineOutbox
+}
+
+export class Copies {
+  readonly hosted = new Map<ShardId, Hosted>()
+  readonly jobs = new Map<ShardId, JobMachine>()
+  registry: RegistryMachine | undefined
+  /** The highest number under which a copy of a shard was ever held here and given up. */
+  readonly #retired = new Map<ShardId, ReplicaNumber>()
+  readonly #settings: CopySettings
+  readonly #random: Random
+  readonly #journal: Journal
+  readonly #cluster: CopyCluster
+  readonly #out: CopyOutboxes
+
+  constructor(settings: CopySettings, random: Random, journal: Journal, cluster: CopyCluster, out: CopyOutboxes) {
+    this.#settings = settings
+    this.#random = random
+    this.#journal = journal
+    this.#cluster = cluster
+    this.#out = out
+  }
+
+  recover(now: Now, shard: RecoveredShard): void {
+    if (isRetired(shard)) this.#retired.set(shard.shard, shard.hardState!.self)
+    else this.#host(now, shard, undefined, this.#numberOf(shard))
+  }
+
+  /** The number under which a recovered copy counts: in its hard state, or, before any was written, in what it was born with. */
+  #numberOf(recovered: RecoveredShard): ReplicaNumber {
+    if (recovered.hardState !== undefined) return recovered.hardState.self
+    const entry = logTable.decode(recovered.snapshot!.configuration)
+    const own = entry.kind === 'configuration' ? entry.voters.find((voter) => voter.node === this.#cluster.self()) : undefined
+    return own?.replica ?? (0 as ReplicaNumber)
+  }
+
+  #host(now: Now, recovered: RecoveredShard, birth: Configuration | undefined, replica: ReplicaNumber): Hosted {
+    const { shard } = recovered
+    const { masters: settings, snapshotEntries, snapshotBytes } = this.#settings
+    const machine = shard === REGISTRY_SHARD ? new RegistryMachine(this.#out.registry) : new JobMachine(shard, this.#out.jobs)
+    const hosted = new Hosted({ shard, snapshotEntries, snapshotBytes }, machine, recovered, this.#out.hosted)
+    machine.attach(hosted)
+    this.hosted.set(shard, hosted)
+    if (machine instanceof JobMachine) this.jobs.set(shard, machine)
+    else this.registry = machine
+    hosted.start(now, () => new Master({
+      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth,
+      recovered: birth === undefined && recovered.snapshot === undefined && recovered.hardState === undefined ? undefined : copyOf(recovered),
+    }))
+    return hosted
+  }
+
+  /** This node is among the first masters of a shard; `done` when its copy is durable, or was here before. */
+  bear(now: Now, shard: ShardId, masters: readonly NodeId[], done: () => void): void {
+    if (this.hosted.has(shard) || this.#retired.has(shard)) return done()
+    const birth = birthConfiguration(masters)
+    const self = birth.voters.find((voter) => voter.node === this.#cluster.self())!.replica
+    const hosted = this.#host(now, empty(shard), birth, self)
+    hosted.born(now, self, logTable.encode(birth), done)
+    if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.registry)
+  }
+
+  /**
+   * A leader addresses a copy that is not here yet: it is made empty, and filled by that leader. Not so a copy that the shard was
+   * born with: that one begins with the configuration of the birth, which the registry will tell, or it could never vote.
+   */
+  adopt(now: Now, message: ConsensusMessage): Hosted | undefined {
+    const { shard, to: replica } = message
+    if (message.kind !== 'append' && message.kind !== 'snapshot') return undefined
+    if (replica <= (this.#retired.get(shard) ?? 0)) return undefined
+    const first = this.#cluster.firstMasters(shard)
+    if (first === undefined || first[replica - 1] === this.#cluster.self()) return undefined
+    const present = this.hosted.get(shard)
+    if (present !== undefined) {
+      // A healthy member goes on until it has learnt that it is none: its vote may be what keeps the shard going.
+      if (message.term < present.master.term || (present.master.isMember && !present.master.isSuspect)) return undefined
+      this.retire(now, shard)
+    }
+    const hosted = this.#host(now, empty(shard), undefined, replica)
+    hosted.adopted(now, replica)
+    if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.registry)
+    return hosted
+  }
+
+  /** The copy is out of its shard's configuration, or is followed by one under a new number: its data goes, its number stays known. */
+  retire(now: Now, shard: ShardId): void {
+    const hosted = this.hosted.get(shard)
+    if (hosted === undefined) return
+    this.hosted.delete(shard)
+    this.jobs.delete(shard)
+    this.#retired.set(shard, hosted.master.self.replica)
+    const { hosted: out } = this.#out
+    out.journal(now, { kind: 'drop', shard })
+    out.journal(now, { kind: 'hardState', shard, ticket: out.nextTicket(), state: retiredState(hosted.master.self.replica) })
+    if (shard !== REGISTRY_SHARD) return
+    this.registry = undefined
+    this.#cluster.registryHosted(undefined)
+  }
+
+}
+
+/** A copy that was given up leaves this behind, so that nothing meant for it ever makes it again. */
+const RETIRED = new Uint8Array([0xff])
+
+function retiredState(self: ReplicaNumber): HardState {
+  return { term: 0 as Term, vote: undefined, self, epoch: 0 as Epoch, commit: 0 as LogIndex, extra: RETIRED }
+}
+
+function isRetired(recovered: RecoveredShard): boolean {
+  const extra = recovered.hardState?.extra
+  return extra !== undefined && extra.length === 1 && extra[0] === RETIRED[0]
+}
+
+function empty(shard: ShardId): RecoveredShard {
+  return { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }
+}
+
