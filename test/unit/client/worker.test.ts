@@ -292,3 +292,18 @@ test('an abandoned acquire hands back what still comes', () => {
   assert.equal(cluster.outcome(2), 'Closed')
   assert.equal(cluster.heldInAll, 0)
 })
+
+test('a hand-back that finds no quorum is repeated until the lease has run out, which is not extended', () => {
+  const cluster = new FakeCluster()
+  cluster.work(1, 60_000)
+  cluster.add(1)
+  cluster.pass(20)
+  cluster.mode = 'noQuorum'
+  cluster.input({ kind: 'release', request: 0, lease: cluster.leasedJobs[0]!, timeoutMs: 100 })
+  cluster.pass(40_000)
+  assert.equal(cluster.commands(Operation.extend).length, 0)
+  cluster.leasing = false
+  cluster.mode = 'serve'
+  cluster.pass(2000)
+  assert.equal(cluster.partitions[0]!.jobs[0]!.state, 'waiting')
+})

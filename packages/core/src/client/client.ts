@@ -280,7 +280,7 @@ function settleAll(s: State, now: Instant, out: ClientOutbox): void {
 function settleOne(s: State, now: Instant, out: ClientOutbox, settled: Settled): void {
   const { work, session } = settled.command
   if (work.kind === 'add') settleAdd(s, out, settled, work.partition, work.parts, work.bytes)
-  else if (work.kind === 'lease') settleLeased(now, out, settled, work.parts, work.how)
+  else if (work.kind === 'lease') settleLeased(s, now, out, settled, work.parts, work.how)
   else if (work.kind === 'close') forgetSession(session)
   else if (settled.code === 'ok') done(out, work.request, { kind: 'cancelled', missed: decode(cancelAnswer, settled.body).missed })
   else done(out, work.request, failure(settled.code, settled.detail))

@@ -113,12 +113,14 @@ function writeGroups(groups: LeasedGroupsWriter, how: LeaseWork, parts: readonly
 }
 
 /** The outcome of one such command, for every job in it. */
-export function settleLeased(now: Instant, out: ClientOutbox, settled: Settled, parts: readonly LeasePart[], how: LeaseWork): void {
+export function settleLeased(s: State, now: Instant, out: ClientOutbox, settled: Settled, parts: readonly LeasePart[], how: LeaseWork): void {
   if (settled.code !== 'ok') {
     const outcome = failure(settled.code, settled.detail)
     for (const { request, lease } of parts) {
       if (how === 'extend') lease.extending = false
       else unfinish(lease, settled.code === 'NoQuorum')
+      // What nobody waits for is handed back until that succeeds or the lease has run out: it must not be extended for ever.
+      if (how === 'release' && request === 0 && isHeld(lease) && lease.state === 'active') release(s, lease)
       done(out, request, outcome)
     }
     return
@@ -137,12 +139,16 @@ export function settleLeased(now: Instant, out: ClientOutbox, settled: Settled, 
 
 /** Certainly not done: the lease is the user's again. Perhaps done: it is not believed in any more. */
 function unfinish(lease: Lease, untouched: boolean): void {
-  if (!untouched || lease.slot.leases.get(lease.number) !== lease) {
+  if (!untouched || !isHeld(lease)) {
     endLease(lease, false)
     return
   }
   lease.state = 'active'
   lease.slot.finishing--
+}
+
+function isHeld(lease: Lease): boolean {
+  return lease.slot.leases.get(lease.number) === lease
 }
 
 function extended(now: Instant, lease: Lease, deadline: Lease['deadline'], sentAt: Instant): void {
