@@ -36,6 +36,8 @@ export interface FakeJob {
   retryAfterMs?: number
   key?: string | undefined
   headers?: Uint8Array
+  /** Its own, where it is not as the worker asks. */
+  leaseMs?: number
 }
 
 export interface FakePartition {
@@ -151,15 +153,18 @@ export abstract class FakeNodes {
     if (message.operation === Operation.close) return new Uint8Array(0)
     if (message.operation === Operation.cancel) return this.#cancel(message.body)
     const extending = message.operation === Operation.extend
-    const body = extending ? decode(extendBody, message.body) : decode(leasedBody, message.body)
+    const body = extending ? decode(extendBody, message.body) : { ...decode(leasedBody, message.body), leaseMs: 0 }
     const groups = new LeasedGroupsReader(body.groups, message.operation as never)
     const gone: { number: JobNumber; token: FencingToken }[] = []
+    let leaseMs = Infinity
     while (groups.nextGroup()) while (groups.nextItem()) {
       const job = this.partitions[body.partition - 1]!.jobs[groups.number - 1]
       if (job?.state !== 'active' || job.token !== groups.token) gone.push({ number: groups.number as JobNumber, token: groups.token as FencingToken })
       else if (!extending) endJob(job, message.operation, groups)
+      // One deadline answers for all: the earliest.
+      else leaseMs = Math.min(leaseMs, body.leaseMs > 0 ? body.leaseMs : (job.leaseMs ?? 30_000))
     }
-    return extending ? encode(extendAnswer, { deadline: (this.leaseClock() + 30_000) as LeaseTime, lost: gone }) : encode(leasedAnswer, { lost: gone })
+    return extending ? encode(extendAnswer, { deadline: (this.leaseClock() + (leaseMs < Infinity ? leaseMs : 0)) as LeaseTime, lost: gone }) : encode(leasedAnswer, { lost: gone })
   }
 
   #applyAdd(bytes: Uint8Array): Uint8Array {
@@ -200,7 +205,9 @@ export abstract class FakeNodes {
         if (jobs.length === 0) continue
         const token = ++this.index
         for (const job of jobs) Object.assign(job, { state: 'active', session, token, attempt: job.attempt + 1 })
-        this.deliverTo(demand.link, at + 1, session, token, jobs, demand.leaseMs)
+        for (const leaseMs of new Set(jobs.map((job) => job.leaseMs ?? demand.leaseMs))) {
+          this.deliverTo(demand.link, at + 1, session, token, jobs.filter((job) => (job.leaseMs ?? demand.leaseMs) === leaseMs), leaseMs)
+        }
       }
     })
   }

@@ -77,6 +77,20 @@ test('a lease is extended while its job runs, and beats keep its bound fresh', (
   assert.ok(cluster.commands(Operation.extend).length > 1)
 })
 
+test('jobs with leases of their own are kept like all others, beside longer and shorter ones', () => {
+  const cluster = new FakeCluster()
+  cluster.work(0)
+  cluster.add(1, 3)
+  cluster.pass(20)
+  const [first, second] = cluster.partitions[0]!.jobs
+  first!.leaseMs = 2000
+  second!.leaseMs = 8000
+  cluster.input({ kind: 'setConcurrency', worker: WORKER, concurrency: 3 })
+  cluster.pass(60_000)
+  assert.equal(cluster.leasedJobs.length, 3)
+  assert.deepEqual(cluster.losses, [])
+})
+
 test('after a new leader the leases are listed, the missing ones come again, and no job runs twice', () => {
   const cluster = new FakeCluster()
   cluster.work(4)

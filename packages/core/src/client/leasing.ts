@@ -10,7 +10,7 @@ import { decode, type MessageOf } from '../message/layout.ts'
 import type { FencingToken, Instant, JobNumber, PartitionId } from '../units.ts'
 import { never } from '../units.ts'
 import { type ClientOutbox, failure, type LeasedJob, type LeaseInput, type Outcome } from './api.ts'
-import { beginLease, endLease, expireDue, leaseCount, loseLease, lostReason, noteClock } from './holdings.ts'
+import { beginLease, endLease, expireDue, loseLease, lostReason, noteClock } from './holdings.ts'
 import { boundReaches, latestLeaseClock } from './lease-bound.ts'
 import { COMMAND_BYTES_MAX, LEASED_BATCH_MAX } from './limits.ts'
 import { done } from './requests.ts'
@@ -43,7 +43,7 @@ export function takeLeaseInput(s: State, now: Instant, out: ClientOutbox, input:
   else if (input.kind === 'release') end(s, lease, input, undefined, 0, 0)
   else {
     lease.extending = true
-    gather(s, lease.slot, 'extend', input.leaseMs, input.timeoutMs, { request: input.request, lease, bytes: undefined, mode: 0, retryAfterMs: 0 })
+    gather(s, lease.slot, 'extend', input.leaseMs > 0 ? input.leaseMs : lease.leaseMs, input.timeoutMs, { request: input.request, lease, bytes: undefined, mode: 0, retryAfterMs: 0 })
   }
 }
 
@@ -177,7 +177,7 @@ export function takeDelivery(s: State, now: Instant, session: Session, message: 
     if (fresh === 'givenUp' || slot.worker.state !== 'open') release(s, lease)
     else jobs.push(lease)
   }
-  if (slot.worker.extendAt === never && jobs.length > 0) slot.worker.extendAt = extendCheckAt(now, message.leaseMs)
+  if (jobs.length > 0) slot.worker.extendAt = Math.min(slot.worker.extendAt, extendCheckAt(now, message.leaseMs)) as Instant
   return jobs
 }
 
@@ -227,19 +227,22 @@ function extendCheckAt(now: Instant, leaseMs: number): Instant {
   return (now + Math.max(EXTEND_CHECK_MS_MIN, leaseMs / EXTEND_CHECKS)) as Instant
 }
 
-/** Extends what a worker is still on, in batches. Jobs that were acquired by hand are extended by hand. */
+/**
+ * Extends what a worker is still on, in batches of one length each: a batch is answered with one deadline, its earliest. Jobs that were
+ * acquired by hand are extended by hand.
+ */
 export function extendDue(s: State, now: Instant, worker: Worker): void {
   if (now < worker.extendAt) return
   worker.extendAt = never
   if (worker.pull !== undefined) return
-  let held = 0
+  let shortest = Infinity
   for (const slot of worker.slots) {
-    held += leaseCount(slot.session)
     for (const lease of slot.leases.values()) {
+      shortest = Math.min(shortest, lease.leaseMs)
       if (lease.state !== 'active' || lease.extending || now < lease.at + lease.leaseMs / 3) continue
       lease.extending = true
-      gather(s, slot, 'extend', 0, OWN_TIMEOUT_MS, { request: 0, lease, bytes: undefined, mode: 0, retryAfterMs: 0 })
+      gather(s, slot, 'extend', lease.leaseMs, OWN_TIMEOUT_MS, { request: 0, lease, bytes: undefined, mode: 0, retryAfterMs: 0 })
     }
   }
-  if (held > 0) worker.extendAt = extendCheckAt(now, worker.leaseMs)
+  if (shortest < Infinity) worker.extendAt = extendCheckAt(now, shortest)
 }
