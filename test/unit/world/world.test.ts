@@ -15,7 +15,7 @@ function run(seed: number, ms = 2000): ToyWorld {
 const guardOf = (toys: ToyWorld): FaultGuard => ({ mayWipe: () => false, wiped: () => {}, leaders: () => [toys.counter], emptyDisk })
 
 function runWithFaults(seed: number, careless: boolean): ToyWorld {
-  const toys = toyWorld(seed, careless, 6)
+  const toys = toyWorld(seed, careless, 50)
   const faults = new Faults(toys.world, drawPlan(new Random(seed)), new Random(seed, 1), guardOf(toys))
   faults.begin()
   faults.addNode(toys.counter)
@@ -23,7 +23,7 @@ function runWithFaults(seed: number, careless: boolean): ToyWorld {
   startBoth(toys)
   toys.world.runUntil(15_000)
   faults.heal()
-  toys.world.runUntil(20_000)
+  toys.world.runUntil(25_000)
   return toys
 }
 
@@ -75,8 +75,8 @@ test('pings go on after every fault has been healed', () => {
   for (let seed = 1; seed <= 20; seed++) {
     const toys = runWithFaults(seed, false)
     const before = toys.told.counts.length
-    toys.world.runUntil(21_000)
-    assert.ok(toys.told.counts.length > before + 100, `seed ${seed}`)
+    toys.world.runUntil(27_000)
+    assert.ok(toys.told.counts.length > before + 25, `seed ${seed}`)
   }
 })
 

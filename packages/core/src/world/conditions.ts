@@ -15,9 +15,12 @@ export interface NetworkSettings {
   readonly spikeMsMax: number
   /** Single messages of a link between nodes lost, doubled or out of order: worse than TCP, as bad as consensus must bear. */
   readonly adversaryChance: number
+  /** Only messages with a first byte from here on and below are hit: what counts on the order of a link is left alone. */
+  readonly adversaryTagMin: number
+  readonly adversaryTagMax: number
 }
 
-export const QUIET_NETWORK: NetworkSettings = { delayMsMin: 0.1, delayMsMax: 0.5, lossChance: 0, duplicateChance: 0, spikeChance: 0, spikeMsMax: 0, adversaryChance: 0 }
+export const QUIET_NETWORK: NetworkSettings = { delayMsMin: 0.1, delayMsMax: 0.5, lossChance: 0, duplicateChance: 0, spikeChance: 0, spikeMsMax: 0, adversaryChance: 0, adversaryTagMin: 0, adversaryTagMax: 255 }
 
 /** More processes than any world has, so that a pair makes one number. */
 const PROCESSES_MAX = 65_536
@@ -49,8 +52,9 @@ export class NetworkConditions {
   }
 
   /** What happens to one message of a link. */
-  adversary(): 'none' | 'lose' | 'duplicate' | 'reorder' {
-    if (this.settings.adversaryChance === 0 || !this.#random.chance(this.settings.adversaryChance)) return 'none'
+  adversary(tag: number): 'none' | 'lose' | 'duplicate' | 'reorder' {
+    const { adversaryChance, adversaryTagMin, adversaryTagMax } = this.settings
+    if (adversaryChance === 0 || tag < adversaryTagMin || tag > adversaryTagMax || !this.#random.chance(adversaryChance)) return 'none'
     return ADVERSITIES[this.#random.below(ADVERSITIES.length)]!
   }
 

@@ -86,7 +86,7 @@ export class Network {
     const link = end.link
     const other = link.other(end)
     if (end.state === 'down' || other === undefined || link.cut) return
-    const happens = link.between === 'nodes' ? this.conditions.adversary() : 'none'
+    const happens = link.between === 'nodes' ? this.conditions.adversary(bytes[0] ?? 0) : 'none'
     if (happens === 'lose') return
     const arrival = Math.max(this.#world.now + this.conditions.delay(), link.stalledUntil)
     if (happens === 'reorder') {

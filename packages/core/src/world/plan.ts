@@ -37,8 +37,12 @@ export interface FaultPlan {
   readonly stopEveryMs: number
 }
 
+/** The tags of messages between the masters of a shard (message/consensus.ts): Raft bears what an adversary does to them. */
+const CONSENSUS_TAG_MIN = 0x20
+const CONSENSUS_TAG_MAX = 0x3f
+
 export const NO_FAULTS: FaultPlan = {
-  network: { delayMsMin: 0.1, delayMsMax: 0.5, lossChance: 0, duplicateChance: 0, spikeChance: 0, spikeMsMax: 0, adversaryChance: 0 },
+  network: { delayMsMin: 0.1, delayMsMax: 0.5, lossChance: 0, duplicateChance: 0, spikeChance: 0, spikeMsMax: 0, adversaryChance: 0, adversaryTagMin: 0, adversaryTagMax: 0 },
   disk: { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 },
   turnMsMax: 0, driftMax: 0, wallOffsetMsMax: 0, wallJumpEveryMs: 0, wallJumpMsMax: 0, partitionEveryMs: 0, partitionMsMax: 0, oneWayChance: 0, cutEveryMs: 0,
   crashEveryMs: 0, downMsMax: 0, midInputChance: 0, unreachableChance: 0, blackoutEveryMs: 0, pauseEveryMs: 0, pauseMsMax: 0, wipeEveryMs: 0, clientCrashEveryMs: 0, stopEveryMs: 0,
@@ -59,6 +63,8 @@ export function drawPlan(random: Random): FaultPlan {
       spikeChance: chance(0.02),
       spikeMsMax: random.between(50, 1000),
       adversaryChance: random.chance(0.25) ? random.fraction() * 0.05 : 0,
+      adversaryTagMin: CONSENSUS_TAG_MIN,
+      adversaryTagMax: CONSENSUS_TAG_MAX,
     },
     disk: { delayMsMin: 0.05, delayMsMax: slowDisk ? 5 + random.fraction() * 40 : 0.2 + random.fraction() * 3, slowChance: chance(0.01), slowMsMax: random.between(20, 1500) },
     turnMsMax: on() ? random.fraction() * 3 : 0,
