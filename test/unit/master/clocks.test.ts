@@ -42,6 +42,19 @@ test('the next leader goes on from the last stamped time', () => {
   assert.equal(bench.master.leaseNow(bench.time), 5500)
 })
 
+test('after a start the last entry tells the time, not one that stood at its place before it was cut', () => {
+  const stamped = (term: number, leaseNow: number) => {
+    const entry = entryOf(term)
+    stampEntry(entry, leaseNow as LeaseTime, 1_700_000_000_000 as WallTime)
+    return record(1, term, entry)
+  }
+  const before = new Bench().message('append', 2, { term: 1, round: 1, prevIndex: 0, prevTerm: 0, commit: 0, entries: [stamped(1, 700_000)] }).durable()
+  before.message('append', 3, { term: 2, round: 1, prevIndex: 0, prevTerm: 0, commit: 0, entries: [stamped(2, 5000)] }).durable()
+  const after = new Bench({ records: [stamped(2, 5000)], recovered: { hardState: before.hardState!, lastIndex: 1 as never, terms: [{ index: 1, term: 2 }] as never } })
+  after.elect()
+  assert.equal(after.master.leaseNow(after.time), 5000)
+})
+
 test('a follower has the time of its last entry, also where an entry that went had a later one', () => {
   const clock = new LeaseClock()
   clock.learn(900 as LeaseTime)

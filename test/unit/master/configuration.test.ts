@@ -101,7 +101,7 @@ test('the configuration in force survives a restart as far as its entry does', (
   const torn = new Bench({ replica: 2, birth: undefined, recovered: { hardState, lastIndex: 1 as LogIndex, terms: [{ index: 1, term: 1 }] as never } })
   assert.equal(torn.master.configuration.epoch, 1)
   const history = new History(0 as LogIndex, 0 as Term, birth)
-  history.recover(new History(0 as LogIndex, 0 as Term, joint).encodeExtra({ leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime, stampedAt: 0 as LogIndex }), new Log(), 0 as LogIndex)
+  history.recover(new History(0 as LogIndex, 0 as Term, joint).encodeExtra({ leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime, stampedAt: 0 as LogIndex, stampedTerm: 0 as Term }), new Log(), 0 as LogIndex)
   assert.equal(history.current.epoch, 3)
 })
 

@@ -107,15 +107,16 @@ interface Placed {
 }
 
 const extraRecord = record({
-  leaseNow: leaseTime, wallNow: wallTime, stampedAt: indexField,
+  leaseNow: leaseTime, wallNow: wallTime, stampedAt: indexField, stampedTerm: termField,
   placed: list(record({ index: indexField, term: termField, bytes: bytes(4096) }), 65_535),
 })
 
 export interface Extra {
   readonly leaseNow: LeaseTime
   readonly wallNow: WallTime
-  /** The entry that the stamps are at least of. */
+  /** The entry that the stamps are at least of: another one at its place may have earlier ones. */
   readonly stampedAt: LogIndex
+  readonly stampedTerm: Term
 }
 
 export class History {

@@ -131,7 +131,7 @@ export class MasterState {
     this.commitIndex = state.commit
     if (state.extra.length === 0) return
     const extra = this.history.recover(state.extra, this.log, snapshotIndex)
-    this.stampedAt = extra.stampedAt
+    if (this.log.termAt(extra.stampedAt) === extra.stampedTerm) this.stampedAt = extra.stampedAt
     this.leaseClock.learn(extra.leaseNow)
     this.wallClock.learn(extra.wallNow, now.monotonic)
   }
@@ -223,7 +223,7 @@ export function persist(m: MasterState, now: Now, out: MasterOutbox): number {
   m.commitWrittenAt = now.monotonic
   out.hardState(ticket, {
     term: m.term, vote: m.vote as typeof m.self.replica | undefined, self: m.self.replica, epoch: m.configuration.epoch, commit: m.commitIndex,
-    extra: m.history.encodeExtra({ leaseNow: m.leaseClock.value, wallNow: m.wallClock.value, stampedAt: m.stampedAt }),
+    extra: m.history.encodeExtra({ leaseNow: m.leaseClock.value, wallNow: m.wallClock.value, stampedAt: m.stampedAt, stampedTerm: m.log.termAt(m.stampedAt) ?? (0 as Term) }),
   })
   return ticket
 }
