@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { freePort } from '@horus/node/local/addresses'
-import { folderOf, horus, node } from './harness.ts'
+import { horus, makeFolder, node } from './harness.ts'
 
 /** One line, this exit code, these words. */
 async function refused(args: readonly string[], code: number, ...words: readonly string[]): Promise<void> {
@@ -15,8 +15,8 @@ async function refused(args: readonly string[], code: number, ...words: readonly
   for (const word of words) assert.ok(ended.errors.includes(word), `'${ended.errors.trim()}' does not say '${word}'`)
 }
 
-test('a node that is told nonsense says in one line what to do, with exit code 2', async (t) => {
-  const data = join(folderOf(t), 'data')
+test('a node that is told nonsense says in one line what to do, with exit code 2', async () => {
+  const data = join(makeFolder(), 'data')
   await Promise.all([
     refused(['start'], 2, '--data', '--ephemeral'),
     refused(['start', '--data', data, '--expct', '3'], 2, '--expct'),
@@ -29,15 +29,15 @@ test('a node that is told nonsense says in one line what to do, with exit code 2
   assert.equal(existsSync(data), false)
 })
 
-test('a file where the data directory should be is left as it is', async (t) => {
-  const file = join(folderOf(t), 'data')
+test('a file where the data directory should be is left as it is', async () => {
+  const file = join(makeFolder(), 'data')
   writeFileSync(file, 'mine')
   await refused(['start', '--data', file, '--listen', `127.0.0.1:${await freePort('127.0.0.1')}`], 1, file)
   await refused(['start', '--data', join(file, 'below'), '--listen', `127.0.0.1:${await freePort('127.0.0.1')}`], 1, file)
 })
 
-test('a port that is taken, for TCP or for UDP, leaves no data directory behind', async (t) => {
-  const data = join(folderOf(t), 'data')
+test('a port that is taken, for TCP or for UDP, leaves no data directory behind', async () => {
+  const data = join(makeFolder(), 'data')
   const port = await freePort('127.0.0.1')
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve))
@@ -51,7 +51,7 @@ test('a port that is taken, for TCP or for UDP, leaves no data directory behind'
 })
 
 test('a data directory is used by one process, one cluster, and no older version', async (t) => {
-  const data = join(folderOf(t), 'data')
+  const data = join(makeFolder(), 'data')
   const running = await node(t, '--data', data, '--cluster', 'first')
   const elsewhere = `127.0.0.1:${await freePort('127.0.0.1')}`
   await refused(['start', '--data', data, '--cluster', 'first', '--listen', elsewhere], 1, 'in use')
@@ -62,7 +62,7 @@ test('a data directory is used by one process, one cluster, and no older version
 })
 
 test('a client hears why it is not served', async (t) => {
-  const folder = folderOf(t)
+  const folder = makeFolder()
   writeFileSync(join(folder, 'right'), 'correct horse battery staple')
   writeFileSync(join(folder, 'wrong'), 'incorrect horse battery staple')
   const running = await node(t, '--data', join(folder, 'data'), '--secret-file', join(folder, 'right'), '--cluster', 'sealed')
@@ -78,7 +78,7 @@ test('a client hears why it is not served', async (t) => {
 })
 
 test('a file of jobs that was cut short adds nothing', async (t) => {
-  const folder = folderOf(t)
+  const folder = makeFolder()
   const running = await node(t, '--data', join(folder, 'data'))
   const file = join(folder, 'jobs.jsonl')
   const at = ['--node', running.address]

@@ -1,12 +1,12 @@
 //! What end-to-end tests share: nodes and commands as real processes, on free loopback addresses, gone when the test is over.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestContext } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { freePort, randomSubnet } from '@horus/node/local/addresses'
-import { Child } from '@horus/node/local/children'
+import { Child, removeAtExit } from '@horus/node/local/children'
 import { LocalCluster, LocalNode } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
 import { allMastersLive } from '@horus/node/local/watch'
@@ -14,9 +14,10 @@ import { Horus } from '@horus/sdk'
 
 const MAIN = fileURLToPath(import.meta.resolve('@horus/node/main'))
 
-export function folderOf(t: TestContext): string {
+export function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'horus-e2e-'))
-  t.after(() => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
+  // Not with the test: what runs in it is ended by later hooks of the test.
+  removeAtExit(folder)
   return folder
 }
 

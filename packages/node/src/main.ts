@@ -45,4 +45,8 @@ try {
 } catch (error) {
   process.stderr.write(`horus: ${oneLine(error)}\n`)
   process.exitCode = exitCodeOf(error)
+} finally {
+  // The channel of a parent that started this command would keep it from ending.
+  process.removeAllListeners('disconnect')
+  if (process.connected) process.disconnect()
 }

@@ -86,11 +86,18 @@ export function runCommand(command: string, job: Pick<Job, 'id' | 'name' | 'atte
     child.once('close', (code, signal) => {
       job.signal.removeEventListener('abort', abort)
       clearTimeout(grace)
-      if (outputBytes > OUTPUT_BYTES_MAX) reject(new Error(`it printed more than ${OUTPUT_BYTES_MAX} bytes`))
+      if (outputBytes > OUTPUT_BYTES_MAX) reject(failure(`it printed more than ${OUTPUT_BYTES_MAX} bytes`))
       else if (code === 0) resolve(resultOf(Buffer.concat(output).toString('utf8')))
-      else reject(new Error(`${signal ? `ended by ${signal}` : `exit code ${code}`}${errors.trim() === '' ? '' : `: ${errors.trim()}`}`))
+      else reject(failure(`${signal ? `ended by ${signal}` : `exit code ${code}`}${errors.trim() === '' ? '' : `: ${errors.trim()}`}`))
     })
   })
+}
+
+/** What the command has to say is kept with the job; where in this program it was noticed is of no use there. */
+function failure(message: string): Error {
+  const error = new Error(message)
+  Reflect.deleteProperty(error, 'stack')
+  return error
 }
 
 function resultOf(text: string): unknown {
