@@ -93,6 +93,7 @@ function drawTuning(random: Random, { batchMax, payloadMax }: Workload): Replica
     heartbeatMs,
     electionMs: heartbeatMs * random.between(4, 10),
     replaceAfterMs: random.between(300, 4000),
+    syncMs: 3000,
     appendBytes: random.pick([1, 1000, 1024 * 1024]),
     snapshotEntries: random.pick([16, 50, 200, 1000]),
     segmentBytes: Math.ceil(Math.max(2 * entryBytes, random.pick([64 * 1024, 256 * 1024])) / SECTOR_BYTES) * SECTOR_BYTES,

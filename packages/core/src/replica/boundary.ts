@@ -31,6 +31,8 @@ export interface ReplicaTuning {
   /** A follower that hears nothing for this long, or up to twice this, asks for votes. */
   readonly electionMs?: number
   readonly replaceAfterMs?: number
+  /** How often a node tells another all that it knows by gossip: for so long a lost hint may be missing. */
+  readonly syncMs?: number
   /** Entries applied between two snapshots. */
   readonly snapshotEntries?: number
   /** Bytes of entries in one append. */

@@ -393,7 +393,10 @@ export class Cluster {
     const membership = new Membership({
       self: { node, address, boot: state.boot, value: state.value, zone, version, eligible, expect: mayFound, clusterId: state.clusterId },
       run: this.#run, random: random.fork(),
-      ...(replaceAfterMs === undefined ? {} : { settings: { probeIntervalMs: Math.min(500, Math.max(100, replaceAfterMs / 4)) } }),
+      settings: {
+        ...(replaceAfterMs === undefined ? {} : { probeIntervalMs: Math.min(500, Math.max(100, replaceAfterMs / 4)) }),
+        ...(tuning?.syncMs === undefined ? {} : { syncIntervalMs: tuning.syncMs }),
+      },
     })
     this.#parts = {
       gate, membership,
