@@ -3,6 +3,7 @@
 import type { Address, Instant, WallTime } from '@horus/core/units'
 import { Client } from '@horus/core/client/client'
 import type { ClientInput, ClientOutbox, LeasedJob, LeaseKey, LinkId, Outcome, WorkerNumber } from '@horus/core/client/api'
+import { deliver } from '@horus/core/message/client'
 import { Random } from '@horus/core/random'
 import { A, B, FakeNodes } from './fake-nodes.js'
 
@@ -14,6 +15,7 @@ export class FakeCluster extends FakeNodes implements ClientOutbox {
   readonly client: Client
   readonly outcomes = new Map<number, Outcome>()
   readonly leasedJobs: LeasedJob[] = []
+  readonly deliveries: Uint8Array[] = []
   readonly losses: { lease: LeaseKey; reason: string }[] = []
   readonly links = new Map<LinkId, { address: Address; up: boolean }>()
   readonly #pending: { at: number; run: () => void }[] = []
@@ -88,6 +90,11 @@ export class FakeCluster extends FakeNodes implements ClientOutbox {
     }
   }
 
+  /** The same bytes once more, as if a relay had kept them. */
+  again(bytes: Uint8Array): void {
+    for (const [link, { up }] of this.links) if (up) this.transmit(link, bytes)
+  }
+
   // ---- the client's outbox
 
   open(link: LinkId, address: Address): void {
@@ -117,6 +124,7 @@ export class FakeCluster extends FakeNodes implements ClientOutbox {
   }
 
   transmit(link: LinkId, bytes: Uint8Array): void {
+    if (bytes[0] === deliver.tag) this.deliveries.push(bytes)
     this.#later(() => {
       if (this.links.get(link)?.up) this.input({ kind: 'message', link, bytes })
     })

@@ -108,6 +108,25 @@ test('after a new leader the leases are listed, the missing ones come again, and
   assert.deepEqual(cluster.leasedJobs.map((job) => job.number), [1, 2, 3])
 })
 
+test('what a former leader sends late about a lease that has ended since starts nothing', () => {
+  const cluster = new FakeCluster()
+  cluster.work(1)
+  cluster.add(1)
+  cluster.pass(20)
+  const [job] = cluster.partitions[0]!.jobs
+  const stale = cluster.deliveries.at(-1)!
+  cluster.leader = B
+  cluster.cut(A)
+  cluster.pass(1000)
+  cluster.complete(9, cluster.leasedJobs[0]!)
+  cluster.pass(20)
+  assert.equal(cluster.outcome(9), 'ok')
+  assert.equal(job!.state, 'ended')
+  cluster.again(stale)
+  cluster.pass(20)
+  assert.equal(cluster.leasedJobs.length, 1)
+})
+
 test('a resume also lists the job whose complete is unanswered', () => {
   const cluster = new FakeCluster()
   cluster.work(4)

@@ -42,6 +42,21 @@ test('the next leader goes on from the last stamped time', () => {
   assert.equal(bench.master.leaseNow(bench.time), 5500)
 })
 
+test('a leader that stood still leads surely again only when a quorum has answered a round that began since', () => {
+  const bench = new Bench()
+  bench.elect()
+  assert.ok(bench.master.leadsSurely(bench.time))
+  const [first] = bench.take('append')
+  bench.stall(10_000)
+  bench.message('appendAnswer', 2, { term: 1, round: first!.round, accepted: true, match: 1, reached: 1 })
+  assert.equal(bench.master.role, 'leader')
+  assert.ok(!bench.master.leadsSurely(bench.time))
+  bench.pass(0)
+  const now = bench.take('append').at(-1)!
+  bench.message('appendAnswer', 2, { term: 1, round: now.round, accepted: true, match: 1, reached: 1 })
+  assert.ok(bench.master.leadsSurely(bench.time))
+})
+
 test('after a start the last entry tells the time, not one that stood at its place before it was cut', () => {
   const stamped = (term: number, leaseNow: number) => {
     const entry = entryOf(term)

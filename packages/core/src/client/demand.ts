@@ -29,6 +29,7 @@ const AGE_MARGIN_MS = 100
 export function sayLeases(s: State, now: Instant, out: ClientOutbox, session: Session): void {
   if (!session.resume) return
   session.resume = false
+  session.resumedAt = now
   const leases = []
   for (const slot of session.slots.values()) {
     if (slot.number > 0) slot.refreshAt = now

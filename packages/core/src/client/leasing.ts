@@ -164,6 +164,9 @@ export function takeDelivery(s: State, now: Instant, session: Session, message: 
   const slot = session.slots.get(message.partition)
   const jobs: LeasedJob[] = []
   if (slot === undefined) return jobs
+  // From a leader that has not heard the newest list: what it sends again may have ended since, and been acknowledged.
+  if (message.token <= slot.newestToken && message.stamp < session.resumedAt) return jobs
+  slot.newestToken = Math.max(slot.newestToken, message.token) as FencingToken
   slot.missingSince = never
   const late = session.bound === undefined || latestLeaseClock(session.bound, now) >= message.deadline
   const heldUntil = boundReaches(session.bound, message.deadline)

@@ -103,7 +103,7 @@ export function sessionOf(shard: Shard, worker: Worker | undefined): Session {
   if (known !== undefined) return known
   const session: Session = {
     shard, worker, state: 'new', number: 0 as SessionNumber, openSequence: 0, openLink: NO_LINK, openedAt: 0 as Instant, nextSequence: 1,
-    queue: [], inFlight: new Map(), unsent: 0, checkAt: never, resume: worker !== undefined, stampAt: 0 as Instant, bound: undefined, earliest: Infinity as LeaseTime, slots: new Map(),
+    queue: [], inFlight: new Map(), unsent: 0, checkAt: never, resume: worker !== undefined, resumedAt: 0 as Instant, stampAt: 0 as Instant, bound: undefined, earliest: Infinity as LeaseTime, slots: new Map(),
   }
   shard.sessions.push(session)
   return session

@@ -122,6 +122,8 @@ export interface Session {
   checkAt: Instant
   /** The connection or the leader is another: leases are said again, then demands. */
   resume: boolean
+  /** When they were last said. */
+  resumedAt: Instant
   /** When a stamp was last sent. */
   stampAt: Instant
   bound: LeaseBound | undefined
@@ -298,6 +300,8 @@ export interface Slot {
   oldestWaitingMs: number
   dirty: boolean
   refreshAt: Instant
+  /** Of the newest lease that was delivered: an earlier one comes again only because it was asked for. */
+  newestToken: FencingToken
   /** Since when the leader has counted more leases than were delivered; `never` while it has not. */
   missingSince: Instant
 }

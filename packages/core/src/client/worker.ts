@@ -1,7 +1,7 @@
 //! Workers: opened for a topic, given a slot at each of its partitions once it is located, stopped.
 
 import { Operation } from '../message/command.ts'
-import type { Instant, PartitionId } from '../units.ts'
+import type { FencingToken, Instant, PartitionId } from '../units.ts'
 import { never } from '../units.ts'
 import { type ClientOutbox, failure, type WorkerNumber } from './api.ts'
 import { dropLeases } from './holdings.ts'
@@ -41,7 +41,7 @@ export function placeWorker(s: State, worker: Worker): void {
 function newSlot(worker: Worker, session: Session, partition: PartitionId): Slot {
   return {
     worker, session, partition, leases: new Map(), finishing: 0, givenUp: new Map(), grant: 0, number: 0, answered: 0, sent: [], held: 0,
-    oldestWaitingMs: 0, dirty: false, refreshAt: never, missingSince: never,
+    oldestWaitingMs: 0, dirty: false, refreshAt: never, newestToken: 0 as FencingToken, missingSince: never,
   }
 }
 

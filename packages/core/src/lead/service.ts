@@ -37,6 +37,8 @@ export interface Led {
   readonly tooFewMasters: boolean
   readonly term: Term
   leaseNow(now: Now): LeaseTime
+  /** Nobody else's lease clock can be ahead: only then may a worker be told what this one said when its stamp came. */
+  leadsSurely(now: Now): boolean
   /** Stamps and appends; returns the entry's index. The bytes belong to the log from now on. */
   propose(now: Now, entry: Uint8Array): LogIndex
   entry(index: LogIndex): Uint8Array | undefined
@@ -67,7 +69,7 @@ export class Service {
       this.#answer(from, command.session, command.sequence, refusal, refusal === Code.notLeader ? this.#led.redirect() : NOTHING)
       return
     }
-    if (command.session !== 0) this.#heard(command.session, from, command.stamp, this.#led.leaseNow(now))
+    if (command.session !== 0) this.#heard(now, command.session, from, command.stamp)
     const index = this.#led.propose(now, bytes)
     const entry = { from, session: command.session, sequence: command.sequence, bytes: bytes.length, effect: this.#expect(command) }
     this.#underWay.set(index, entry)
@@ -81,7 +83,7 @@ export class Service {
     if (this.#led.proposable !== 'yes') return refuse(Code.notLeader, this.#led.redirect())
     if (!this.#led.books.hasPartition(partition)) return refuse(Code.unknownPartition)
     if (!this.#led.books.hasSession(session)) return refuse(Code.sessionExpired)
-    this.#heard(session, from, message.stamp, this.#led.leaseNow(now))
+    this.#heard(now, session, from, message.stamp)
     if (!this.#demands.set(message)) return refuse(Code.backpressure)
     this.#led.send(from, {
       kind: 'demandAnswer', shard, partition, session, number, code: Code.ok, body: NOTHING,
@@ -92,12 +94,16 @@ export class Service {
 
   beat(now: Now, from: Endpoint, message: ClientMessage & { kind: 'beat' }): void {
     if (this.#led.proposable !== 'yes') return
-    const leaseClock = this.#led.leaseNow(now)
-    this.#heard(message.session, from, message.stamp, leaseClock)
-    this.#led.send(from, { kind: 'beatAnswer', shard: message.shard, session: message.session, stamp: message.stamp, leaseClock })
+    this.#heard(now, message.session, from, message.stamp)
+    if (!this.#led.leadsSurely(now)) return
+    this.#led.send(from, { kind: 'beatAnswer', shard: message.shard, session: message.session, stamp: message.stamp, leaseClock: this.#led.leaseNow(now) })
   }
 
-  /** A session over a new connection: leases that it lacks are sent again under the same token, leases that it only believes in are called lost. */
+  /**
+   * A session over a new connection: leases that it lacks are sent again under the same token, leases that it only believes in are called
+   * lost. Only to be called when a quorum has confirmed the lead since the message came: the books of a leader that was followed by
+   * another may still hold leases whose end that one has acknowledged.
+   */
   resume(now: Now, from: Endpoint, message: ClientMessage & { kind: 'resume' }): void {
     const { shard, session } = message
     if (this.#led.proposable !== 'yes') {
@@ -108,7 +114,7 @@ export class Service {
       this.#answer(from, session, 0, Code.sessionExpired, NOTHING)
       return
     }
-    this.#heard(session, from, message.stamp, this.#led.leaseNow(now))
+    this.#heard(now, session, from, message.stamp)
     this.#deliveries.forget(session)
     const key = (lease: { partition: number; number: number; token: number }): string => `${lease.partition} ${lease.number} ${lease.token}`
     const held = this.#led.books.leasesOf(session)
@@ -185,8 +191,8 @@ export class Service {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
-  #heard(session: SessionNumber, from: Endpoint, stamp: number, leaseClock: LeaseTime): void {
-    this.#presences.heard(session, from, stamp, leaseClock)
+  #heard(now: Now, session: SessionNumber, from: Endpoint, stamp: number): void {
+    this.#presences.heard(session, from, this.#led.leadsSurely(now) ? stamp : 0, this.#led.leaseNow(now))
     this.#demands.heard(session)
   }
 

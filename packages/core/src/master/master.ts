@@ -24,7 +24,7 @@ import { reconfigure } from './reconfiguration.ts'
 import { advance, beat, onAppendAnswer, onLoaded, onPeerLost, onSnapshotAnswer, onSnapshotOpened, ship } from './replication.ts'
 import { SNAPSHOT_BLOCK_BYTES } from './snapshot.ts'
 import { MasterState, type MasterOptions, persist, stampsNow, tellRole } from './state.ts'
-import { checkQuorum } from './succession.ts'
+import { checkQuorum, leadsSurely } from './succession.ts'
 import { beginTransfer, stepTransfer } from './transfer.ts'
 
 export type { MasterOptions } from './state.ts'
@@ -183,6 +183,11 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
 
   get proposable(): Proposable {
     return proposable(this.#state)
+  }
+
+  /** It leads, and no other leader's lease clock can have moved yet: what its own says is good for whoever was heard just now. */
+  leadsSurely(now: Now): boolean {
+    return this.#state.lead !== undefined && leadsSurely(this.#state, now)
   }
 
   /** The others as the leader sees them; empty elsewhere. */

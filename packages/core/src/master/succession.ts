@@ -43,6 +43,16 @@ export function takeLead(m: MasterState, now: Now, out: MasterOutbox): void {
   ship(m, now, out)
 }
 
+/**
+ * A quorum has answered a round that began so lately that a next leader, elected after that at the earliest, still lets its lease clock
+ * stand. One that was cut off, or stood still, could otherwise tell workers a time that is behind that of its successor. An eighth is
+ * left for clocks that drift.
+ */
+export function leadsSurely(m: MasterState, now: Now): boolean {
+  const heardAt = reachedByQuorum(m.configuration, m.self, now.monotonic, m.lead!.peers, 'heardAt')
+  return (now.monotonic - heardAt) * 8 < m.settings.leaseStallMs * 7
+}
+
 /** A leader that no quorum hears could be outdated without knowing it. Whether it has stepped down. */
 export function checkQuorum(m: MasterState, now: Now, out: MasterOutbox): boolean {
   const lead = m.lead!

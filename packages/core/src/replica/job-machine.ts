@@ -152,7 +152,7 @@ export class JobMachine implements Machine, ShardService {
       case 'beat':
         return this.#service.beat(now, from, message)
       case 'resume':
-        return this.#service.resume(now, from, message)
+        return this.#host.read(now, (ok) => (ok && this.serves ? this.#service.resume(now, from, message) : this.#out.send(from, refusal(message, this.#out.redirect(this.#shard)))))
       case 'query':
         return this.#host.read(now, (ok) => this.#out.send(from, ok ? answerQuery(this.#books, message) : { kind: 'queryAnswer', request: message.request, code: Code.notLeader, body: this.#out.redirect(this.#shard) }))
       default:
@@ -198,6 +198,7 @@ export class JobMachine implements Machine, ShardService {
         return machine.#host.master.term
       },
       leaseNow: (now) => machine.#host.master.leaseNow(now),
+      leadsSurely: (now) => machine.#host.master.leadsSurely(now),
       propose: (now, entry) => machine.#host.propose(now, entry),
       entry: (index) => machine.#out.entry(machine.#shard, index),
       fetch: (index) => machine.#out.fetch(machine.#shard, index),

@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Now } from '@horus/core/actor'
+import { localEndpoint } from '@horus/core/lead/endpoint'
+import { type Led, Service } from '@horus/core/lead/service'
+import type { ClientMessage } from '@horus/core/message/client'
+import { Code } from '@horus/core/message/command'
+import type { Hosted } from '@horus/core/replica/hosted'
+import { JobMachine, type JobMachineOutbox } from '@horus/core/replica/job-machine'
+import type { ConnectionId, ShardId } from '@horus/core/units'
+
+const shard = 7 as ShardId
+const from = localEndpoint(1 as ConnectionId)
+const now = { monotonic: 50, wall: 1_700_000_000_000 } as unknown as Now
+const nothing = new Uint8Array(0)
+const codeOf = (message: ClientMessage | undefined): number | undefined => (message !== undefined && 'code' in message ? message.code : undefined)
+
+test('a leader that may have been followed by another tells no worker what its lease clock says', () => {
+  const sent: ClientMessage[] = []
+  const led = { shard, books: {}, proposable: 'yes', leadsSurely: () => false, leaseNow: () => 900, send: (_to: unknown, message: ClientMessage) => sent.push(message) }
+  const service = new Service(led as unknown as Led)
+  const beat = { kind: 'beat', shard, session: 3, stamp: 1234 } as unknown as ClientMessage & { kind: 'beat' }
+  service.beat(now, from, beat)
+  assert.deepEqual(sent, [])
+  led.leadsSurely = () => true
+  service.beat(now, from, { ...beat, stamp: 1300 })
+  assert.deepEqual(sent, [{ kind: 'beatAnswer', shard, session: 3, stamp: 1300, leaseClock: 900 }])
+})
+
+test('a session goes on at a leader only when a quorum has confirmed it since', () => {
+  const sent: ClientMessage[] = []
+  const reads: ((ok: boolean) => void)[] = []
+  const machine = new JobMachine(shard, { send: (_to: unknown, message: ClientMessage) => sent.push(message), redirect: () => nothing } as unknown as JobMachineOutbox)
+  machine.attach({ applied: 0, master: { lastIndex: 0, proposable: 'yes' }, read: (_now: Now, done: (ok: boolean) => void) => reads.push(done) } as unknown as Hosted)
+  machine.lead(true)
+  const resume = { kind: 'resume', shard, session: 3, stamp: 1, leases: [] } as unknown as ClientMessage & { kind: 'resume' }
+  machine.receive(now, from, nothing, resume)
+  machine.receive(now, from, nothing, resume)
+  assert.deepEqual(sent, [])
+  reads[0]!(false)
+  assert.equal(codeOf(sent[0]), Code.notLeader)
+  // The books of a leader that was confirmed know no such session.
+  reads[1]!(true)
+  assert.equal(codeOf(sent[1]), Code.sessionExpired)
+})
