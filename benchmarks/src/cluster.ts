@@ -71,7 +71,8 @@ async function measure(cluster: LocalCluster, settings: BenchSettings, progress:
   let worked: FromWorker | undefined
   const worker = role(WORKER_SCRIPT, (message) => (worked = message as FromWorker))
   const publisher = role(PUBLISHER_SCRIPT, (message) => (published = message as FromPublisher))
-  const processes = [...cluster.nodes.map((node) => node.pid), worker.process.pid, publisher.process.pid].filter((pid) => pid !== undefined)
+  const roles = { nodes: cluster.nodes.map((node) => node.pid), publisher: [publisher.process.pid], worker: [worker.process.pid] }
+  const cpuNow = () => Object.fromEntries(Object.entries(roles).map(([name, pids]) => [name, cpuMicros(pids.filter((pid) => pid !== undefined))]))
   const reached = (what: string, done: () => boolean): Promise<true> =>
     until(what, () => {
       const fallen = [worker, publisher].find((child) => !child.running && child.process.exitCode !== 0)
@@ -81,11 +82,12 @@ async function measure(cluster: LocalCluster, settings: BenchSettings, progress:
     }, RUN_MS_MAX)
 
   await reached('both clients are connected', () => published?.stage === 'ready' && worked !== undefined)
-  const cpuBefore = cpuMicros(processes)
+  const cpuBefore = cpuNow()
   const startedAt = performance.now()
   publisher.send({ kind: 'go' } satisfies ToPublisher)
   await reached('all jobs are completed', () => (worked?.completed ?? 0) >= settings.jobs)
-  const cpu = cpuMicros(processes) - cpuBefore
+  const cpuAfter = cpuNow()
+  const perJob = (names: readonly string[]): number => hundredths(names.reduce((sum, name) => sum + cpuAfter[name]! - cpuBefore[name]!, 0) / settings.jobs)
   const elapsedMs = (worked?.lastCompletedAt ?? 0) - (published?.startedAt ?? 0)
   const measured = { wallMs: Math.round(performance.now() - startedAt) }
   publisher.send({ kind: 'pickups' } satisfies ToPublisher)
@@ -97,11 +99,16 @@ async function measure(cluster: LocalCluster, settings: BenchSettings, progress:
     jobs: settings.jobs,
     jobsPerSecond: Math.round((settings.jobs / elapsedMs) * 1000),
     publishPerSecond: Math.round((settings.jobs / (published?.publishMs ?? Infinity)) * 1000),
-    cpuMicrosPerJob: Math.round((cpu / settings.jobs) * 100) / 100,
+    cpuMicrosPerJob: perJob(Object.keys(roles)),
+    cpuMicrosOfNodes: perJob(['nodes']),
+    cpuMicrosOfPublisher: perJob(['publisher']),
+    cpuMicrosOfWorker: perJob(['worker']),
     pickupMs: { p50: quantile(pickups, 0.5), p99: quantile(pickups, 0.99) },
     ...measured,
   }
 }
+
+const hundredths = (value: number): number => Math.round(value * 100) / 100
 
 function quantile(sorted: readonly number[], fraction: number): number {
   return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? 0) * 1000) / 1000

@@ -3,6 +3,8 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { rank } from '@horus/core/node/placement'
+import { shardId } from '@horus/core/units'
 import { Horus } from '@horus/sdk'
 import { Progress } from '../cli/output.ts'
 import { checkHistory, type Verdict } from '../history/check.ts'
@@ -96,7 +98,7 @@ export class Demo {
     const verdict = checkHistory(events)
     const checksums = await this.#compare(events)
     const killedNodes = [first.id, second.id]
-    return this.#outcome(verdict, checksums, { mastersBefore, mastersAfter: mastersOf(cluster, after), killedNodes, all: rowsOf(cluster, cluster.nodes.map((node) => node.id)) })
+    return this.#outcome(verdict, checksums, { mastersBefore, mastersAfter: mastersOf(cluster, after), killedNodes, all: rowsOf(cluster, after, cluster.nodes.map((node) => node.id)) })
   }
 
   #startClients(cluster: LocalCluster, history: string): readonly Child[] {
@@ -206,14 +208,14 @@ export class Demo {
 }
 
 function mastersOf(cluster: LocalCluster, shard: ShardView): readonly MasterRow[] {
-  return rowsOf(cluster, shard.masters)
+  return rowsOf(cluster, shard, shard.masters)
 }
 
-function rowsOf(cluster: LocalCluster, ids: readonly string[]): readonly MasterRow[] {
+function rowsOf(cluster: LocalCluster, { shard }: ShardView, ids: readonly string[]): readonly MasterRow[] {
   return ids.map((id) => {
-    const node = cluster.nodeOf(id)
-    return { id, address: node?.address ?? '?', value: node?.value ?? 0 }
-  }).sort((a, b) => b.value - a.value)
+    const { address, value } = present(cluster.nodeOf(id))
+    return { id, address, value, rank: rank(shardId(shard), value) }
+  }).sort((a, b) => b.rank - a.rank)
 }
 
 function present<T>(value: T | undefined): T {

@@ -23,6 +23,8 @@ const BATCH = 64
 /** So far ahead of the workers that none of them waits, and not further: at the end all of it has to be worked off. */
 const AHEAD_MAX = 1024
 const WAIT_MS = 5
+/** Batches that wait for their acknowledgement at once. */
+const IN_FLIGHT_MAX = 8
 
 const settings = JSON.parse(process.argv[2]!) as PublisherSettings
 let completed = 0
@@ -38,19 +40,28 @@ const recorder = new Recorder(settings.history, 'publisher')
 const horus = await Horus.connect({ cluster: settings.cluster, seeds: settings.seeds })
 let added = 0
 let rounds = 0
+const inFlight = new Set<Promise<void>>()
 while (!finishing) {
   rounds++
   for (let from = 0; from < files.length; from += BATCH) {
     while (added - completed > AHEAD_MAX) await delay(WAIT_MS)
+    if (inFlight.size >= IN_FLIGHT_MAX) await Promise.race(inFlight)
     const jobs: KeyedJob[] = files.slice(from, from + BATCH).map((file, i) => ({ name: 'checksum', key: `${rounds}/${from + i}`, data: { file } }))
-    // A batch that was refused, or whose outcome is unknown, is added again under keys of its own.
-    for (let attempt = 1; !(await recordAdds(horus, settings.topic, recorder, attempt === 1 ? jobs : again(jobs, attempt))); attempt++) await delay(WAIT_MS)
-    added += jobs.length
-    tell(false)
+    const adding = addUntilDone(jobs)
+    inFlight.add(adding)
+    void adding.finally(() => inFlight.delete(adding))
   }
 }
+await Promise.all(inFlight)
 tell(true)
 await horus.close()
+
+/** A batch that was refused, or whose outcome is unknown, is added again under keys of its own. */
+async function addUntilDone(jobs: readonly KeyedJob[]): Promise<void> {
+  for (let attempt = 1; !(await recordAdds(horus, settings.topic, recorder, attempt === 1 ? jobs : again(jobs, attempt))); attempt++) await delay(WAIT_MS)
+  added += jobs.length
+  tell(false)
+}
 
 function again(jobs: readonly KeyedJob[], attempt: number): readonly KeyedJob[] {
   return jobs.map((job) => ({ ...job, key: `${job.key}#${attempt}` }))

@@ -6,6 +6,8 @@ export interface MasterRow {
   readonly id: string
   readonly address: string
   readonly value: number
+  /** What its value comes to for the shard of the jobs; the three highest are its masters. */
+  readonly rank: number
 }
 
 export interface DemoOutcome {
@@ -55,9 +57,10 @@ export function report(outcome: DemoOutcome, json: boolean): void {
 
 function mastersTable({ all, mastersBefore, mastersAfter, killedNodes }: DemoOutcome): string {
   const has = (masters: readonly MasterRow[], id: string): boolean => masters.some((row) => row.id === id)
-  return table(['node', 'value', 'before', 'after'], [...all].sort((a, b) => b.value - a.value).map((row) => [
+  return table(['node', 'value', 'for the shard of the jobs', 'before', 'after'], [...all].sort((a, b) => b.rank - a.rank).map((row) => [
     row.address,
     row.value,
+    row.rank,
     has(mastersBefore, row.id) ? 'master' : '-',
     killedNodes.includes(row.id) ? 'killed' : has(mastersAfter, row.id) ? 'master' : '-',
   ]))
