@@ -298,6 +298,14 @@ test('nothing is promised or accepted before it is durable', () => {
   assert.equal(town.network.sent, 0)
 })
 
+test('nobody hears of a ballot before its proposer has promised it durably, so none is ever used twice', () => {
+  const town = new Town(11, 3, { expect: 3 })
+  town.diskMs = 1_000_000
+  town.start()
+  town.network.run(5000)
+  assert.equal(town.network.sent, 0)
+})
+
 test('crashes, restarts, loss and duelling proposers never make two decisions, and when it is quiet there is one', () => {
   for (let seed = 1; seed <= 300; seed++) {
     const random = new Random(seed, 77)

@@ -1,6 +1,9 @@
 //! One ballot of one proposer: who was asked, who has answered, and what time is left.
 //!
-//!   preparing ──a quorum promised, and the rest had their moment──▶ accepting ──a quorum accepted──▶ complete
+//!   own promise ──durable──▶ preparing ──a quorum promised, and the rest had their moment──▶ accepting ──a quorum accepted──▶ complete
+//!
+//! Nobody else hears of a ballot before the proposer's own promise is durable: one that falls and comes back never uses a ballot twice,
+//! for two decisions.
 
 import type { Ballot, Decision } from '../message/gossip.ts'
 import type { Address, Instant, NodeId } from '../units.ts'
@@ -56,6 +59,7 @@ export class Proposal {
   promise(now: Instant, ballot: Ballot, promise: Promise): boolean {
     if (compareBallots(ballot, this.ballot) !== 0 || this.#decision) return false
     this.#promises.set(promise.node, promise)
+    if (promise.node === this.ballot.node) this.#resendAt = now
     if (this.#promises.size >= this.expect) this.#collectUntil ??= (now + this.#settings.collectMs) as Instant
     return true
   }
@@ -83,6 +87,7 @@ export class Proposal {
   sent(now: Instant): readonly Peer[] {
     if (this.#resendAt > now) return []
     this.#resendAt = (now + this.#settings.resendMs) as Instant
+    if (!this.#promises.has(this.ballot.node)) return this.#peers.filter((peer) => peer.node === this.ballot.node)
     return this.#peers.filter((peer) => !(this.#decision ? this.#acceptedBy.has(peer.node) : this.#promises.has(peer.node)))
   }
 
