@@ -19,6 +19,9 @@ class Stand {
   monotonic = 0
   readonly heard: string[] = []
   readonly sent: ConsensusMessage[] = []
+  /** Fetches of entries, and whether the disk reads any. */
+  fetches = 0
+  reads = true
   readonly hosted: Hosted
   readonly #log: LogRecord[] = []
   #ticket = 0
@@ -36,16 +39,18 @@ class Stand {
       turn: () => {},
       wakeAt: () => Infinity,
       loaded: () => {},
+      unreadable: (index) => this.heard.push(`without ${index}`),
     }
     const out: HostedOutbox = {
       nextTicket: () => ++this.#ticket,
       send: (_to, message) => this.sent.push(message),
       journal: (_now, input) => {
+        if (input.kind === 'fetch') this.fetches++
         if (input.kind !== 'append') return
         for (const entry of input.entries) this.#log.splice(entry.index - 1, Infinity, entry)
       },
       entry: () => undefined,
-      entries: (_shard, from, to) => this.#log.slice(from - 1, to),
+      entries: (_shard, from, to) => (this.reads ? this.#log.slice(from - 1, to) : undefined),
       has: () => true,
       role: () => {}, configured: () => {}, proposed: () => {}, applied: () => {}, restored: () => {}, removed: () => {}, log: () => {},
     }
@@ -82,6 +87,30 @@ class Stand {
     this.flush()
   }
 }
+
+test('an entry that could not be read is wanted again, or a passing error would stop a copy for good', () => {
+  const stand = new Stand()
+  stand.reads = false
+  stand.message({ kind: 'append', term: 1, round: 1, prevIndex: 0, prevTerm: 0, commit: 1, entries: [{ term: 1, bytes: entryOf(7) }] })
+  assert.equal(stand.fetches, 1)
+  stand.hosted.unreadable(stand.now, 1 as LogIndex)
+  assert.equal(stand.fetches, 1)
+  assert.ok(stand.hosted.wakeAt(stand.now) > stand.monotonic)
+  stand.monotonic = stand.hosted.wakeAt(stand.now)
+  stand.hosted.wake(stand.now)
+  assert.equal(stand.fetches, 2)
+  stand.reads = true
+  stand.hosted.loaded(stand.now)
+  assert.deepEqual(stand.heard, ['follows', 'without 1', 'applied 1'])
+})
+
+test('a leader that cannot read an entry hands over to one whose disk may', () => {
+  const stand = new Stand()
+  stand.elect()
+  stand.message({ kind: 'appendAnswer', term: 1, round: 1, accepted: true, match: 1, reached: 1 })
+  stand.hosted.unreadable(stand.now, 1 as LogIndex)
+  assert.ok(stand.sent.some((message) => message.kind === 'timeoutNow'))
+})
 
 test('a lead that is lost is over before an entry of the next leader is applied', () => {
   const stand = new Stand()

@@ -49,6 +49,8 @@ export class Deliveries {
   readonly #source: DeliverySource
   readonly #waiting = new Map<SessionNumber, Leased[]>()
   readonly #writer = new DeliveryWriter()
+  /** What could not be read since it was last asked for. */
+  readonly #unreadable = new Set<LogIndex>()
   #openIndex = 0
   #openEntry: AddEntry | undefined
 
@@ -73,8 +75,13 @@ export class Deliveries {
     this.#waiting.delete(session)
   }
 
+  unreadable(index: LogIndex): void {
+    this.#unreadable.add(index)
+  }
+
   clear(): void {
     this.#waiting.clear()
+    this.#unreadable.clear()
     this.#openIndex = 0
     this.#openEntry = undefined
   }
@@ -96,6 +103,8 @@ export class Deliveries {
       }
       this.#waiting.delete(session)
     }
+    // The next who wants it tries again.
+    this.#unreadable.clear()
   }
 
   /** Returns what could not be sent yet. */
@@ -108,6 +117,7 @@ export class Deliveries {
       const number = jobs[i]! as JobNumber
       const lease = this.#source.books.leaseOf(partition, number, token)
       if (lease === undefined || lease.session !== session) continue
+      if (this.#unreadable.has(lease.entryIndex)) continue
       const entry = this.#open(lease.entryIndex)
       if (entry === undefined) {
         this.#ship(leased, presence)

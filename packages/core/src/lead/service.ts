@@ -173,6 +173,12 @@ export class Service {
     this.#deliver()
   }
 
+  /** Who waits for it goes without: its jobs are lost to their worker when their leases end, and nobody waits behind them. */
+  unreadable(index: LogIndex): void {
+    this.#deliveries.unreadable(index)
+    this.#deliver()
+  }
+
   /** The lead is lost: whoever waits is told to ask the next leader. */
   lostLead(): void {
     const redirect = this.#led.redirect()

@@ -24,6 +24,8 @@ import { Tickets } from './tickets.ts'
 /** Applied in one go; what is left is applied in the next turn, so that a long log does not hold the loop. */
 const APPLY_ENTRIES_MAX = 2048
 const APPLY_BYTES_MAX = 8 * 1024 * 1024
+/** An entry that could not be read is tried again after so long. */
+const READ_AGAIN_MS = 100
 
 export interface HostedOptions {
   readonly shard: ShardId
@@ -75,6 +77,10 @@ export class Hosted {
   #onRead = new Map<number, (ok: boolean) => void>()
   #nextRead = 1
   #waitsForEntry = false
+  /** Not before this is an entry that could not be read wanted again. */
+  #readAgainAt = -Infinity
+  /** Payloads that are here and could not be read: a snapshot for a peer goes without them. At most as many as there are live ones. */
+  readonly #unreadable = new Set<LogIndex>()
 
   constructor(options: HostedOptions, machine: Machine, recovered: RecoveredShard, out: HostedOutbox) {
     this.shard = options.shard
@@ -173,6 +179,16 @@ export class Hosted {
   unreadable(now: Now, index: LogIndex): void {
     this.#now = now
     this.master.receive(now, { kind: 'unreadable', index }, this.#masterOutbox)
+    this.#waitsForEntry = false
+    this.#readAgainAt = now.monotonic + READ_AGAIN_MS
+    this.machine.unreadable(index)
+    // One that has gone while it was read is missed by nobody.
+    if (this.#out.has(this.shard, index) && !this.#unreadable.has(index)) {
+      this.#unreadable.add(index)
+      this.#out.log(`shard ${this.shard}: entry ${index} cannot be read`)
+      // The others have it on their own disks.
+      if (this.master.role === 'leader') this.master.receive(now, { kind: 'transfer', to: undefined }, this.#masterOutbox)
+    }
     this.#settle(now)
   }
 
@@ -198,8 +214,10 @@ export class Hosted {
   }
 
   wakeAt(now: Now): number {
-    if (this.#applied < this.#committed && !this.#waitsForEntry) return now.monotonic
-    return this.master.role === 'leader' ? Math.min(this.master.wakeAt, this.machine.wakeAt(now)) : this.master.wakeAt
+    const behind = this.#applied < this.#committed && !this.#waitsForEntry
+    if (behind && now.monotonic >= this.#readAgainAt) return now.monotonic
+    const at = Math.min(this.master.wakeAt, behind ? this.#readAgainAt : Infinity)
+    return this.master.role === 'leader' ? Math.min(at, this.machine.wakeAt(now)) : at
   }
 
   /** Appends an entry of this node's own making; returns its index. */
@@ -275,7 +293,8 @@ export class Hosted {
       const from = (this.#applied + 1) as LogIndex
       const records = this.#out.entries(this.shard, from, this.#committed, 1024 * 1024)
       if (records === undefined) {
-        if (!this.#waitsForEntry) this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from, to: this.#committed, maxBytes: 1024 * 1024 })
+        if (this.#waitsForEntry || this.#now.monotonic < this.#readAgainAt) return
+        this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from, to: this.#committed, maxBytes: 1024 * 1024 })
         this.#waitsForEntry = true
         return
       }
@@ -338,6 +357,7 @@ export class Hosted {
     this.#snapshotIndex = index
     this.#snapshotUnderWay = false
     this.#appliedBytes = 0
+    this.#unreadable.clear()
     this.#configuration = configuration
     this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), index, term, configuration, bytes: books.slice() })
     if (payloads.length > 0) {
@@ -372,7 +392,7 @@ export class Hosted {
   }
 
   #payload(now: Now, index: LogIndex): Uint8Array | undefined | null {
-    if (!this.#out.has(this.shard, index)) return null
+    if (!this.#out.has(this.shard, index) || this.#unreadable.has(index)) return null
     const bytes = this.#out.entry(this.shard, index)
     if (bytes === undefined) this.#out.journal(now, { kind: 'fetch', shard: this.shard, from: index, to: index, maxBytes: 1 })
     return bytes

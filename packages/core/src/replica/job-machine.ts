@@ -137,6 +137,10 @@ export class JobMachine implements Machine, ShardService {
     if (this.#leads) this.#service.loaded()
   }
 
+  unreadable(index: LogIndex): void {
+    if (this.#leads) this.#service.unreadable(index)
+  }
+
   // ---- clients ---------------------------------------------------------------------------------------------------
 
   receive(now: Now, from: Endpoint, bytes: Uint8Array, message: ShardMessage): void {

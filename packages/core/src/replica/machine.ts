@@ -22,4 +22,6 @@ export interface Machine {
   wakeAt(now: Now): number
   /** An entry that was fetched can be read now. */
   loaded(): void
+  /** A fetch has ended: this entry cannot be read. */
+  unreadable(index: LogIndex): void
 }

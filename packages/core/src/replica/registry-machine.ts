@@ -98,6 +98,8 @@ export class RegistryMachine implements Machine, HostedRegistry {
 
   loaded(): void {}
 
+  unreadable(): void {}
+
   readonly #feedOutbox: RegistryFeedOutbox = { send: (to, message) => this.#out.send(to, message) }
 
   readonly #effects: RegistryEffects = {
