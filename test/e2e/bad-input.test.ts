@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { createSocket } from 'node:dgram'
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
@@ -59,6 +59,12 @@ test('a data directory is used by one process, one cluster, and no older version
   const before = readdirSync(data).sort()
   await refused(['start', '--data', data, '--cluster', 'second', '--listen', elsewhere], 1, 'first', 'second')
   assert.deepEqual(readdirSync(data).sort(), before)
+  const identity = readFileSync(join(data, 'identity'))
+  // The number of the format, in both copies.
+  for (const slot of [0, identity.length / 2]) identity.writeUInt16BE(99, slot + 4)
+  writeFileSync(join(data, 'identity'), identity)
+  await refused(['start', '--data', data, '--cluster', 'first', '--listen', elsewhere], 1, 'newer')
+  assert.deepEqual(readFileSync(join(data, 'identity')), identity)
 })
 
 test('a client hears why it is not served', async (t) => {
