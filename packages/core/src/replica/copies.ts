@@ -17,6 +17,7 @@ import { Master } from '../master/master.ts'
 import type { MasterSettings } from '../master/settings.ts'
 import { type Configuration, logTable } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
+import { MASTERS_MAX } from '../message/registry.ts'
 import type { Random } from '../random.ts'
 import { type Epoch, type LogIndex, type NodeId, REGISTRY_SHARD, type ReplicaNumber, type ShardId, type Term } from '../units.ts'
 import { copyOf, Hosted, type HostedOutbox } from './hosted.ts'
@@ -66,7 +67,7 @@ export class Copies {
 
   recover(now: Now, shard: RecoveredShard): void {
     if (isRetired(shard)) this.#retired.set(shard.shard, shard.hardState!.self)
-    else this.#host(now, shard, undefined, this.#numberOf(shard))
+    else if (!isBlank(shard)) this.#host(now, shard, undefined, this.#numberOf(shard))
   }
 
   /** The number under which a recovered copy counts: in its hard state, or, before any was written, in what it was born with. */
@@ -152,6 +153,15 @@ function retiredState(self: ReplicaNumber): HardState {
 function isRetired(recovered: RecoveredShard): boolean {
   const extra = recovered.hardState?.extra
   return extra !== undefined && extra.length === 1 && extra[0] === RETIRED[0]
+}
+
+/**
+ * Nothing of a birth but the copy's number reached the disk: it has promised nothing, since every promise brings a hard state of the
+ * master's own. So it is born again, or it would go on without the configuration that it was born with, and never vote. Mostly births
+ * give numbers this low; a later copy is filled by its leader, and stands for the numbers before it that are not to come back.
+ */
+function isBlank({ hardState, snapshot, first, last, suspect }: RecoveredShard): boolean {
+  return hardState !== undefined && hardState.self <= MASTERS_MAX && hardState.extra.length === 0 && snapshot === undefined && last < first && !suspect
 }
 
 function empty(shard: ShardId): RecoveredShard {

@@ -1,0 +1,33 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Now } from '@horus/core/actor'
+import type { Journal, JournalInput } from '@horus/core/journal/journal'
+import type { RecoveredShard } from '@horus/core/journal/rebuild'
+import { defaultMasterSettings } from '@horus/core/master/settings'
+import { Random } from '@horus/core/random'
+import { Copies, type CopyOutboxes } from '@horus/core/replica/copies'
+import type { ShardId } from '@horus/core/units'
+import { nodeOf } from '../master/cluster.ts'
+
+const shard = 7 as ShardId
+const now = { monotonic: 0, wall: 1_700_000_000_000 } as unknown as Now
+const masters = [nodeOf(0), nodeOf(1), nodeOf(2)]
+
+function copies(written: JournalInput[]): Copies {
+  const hosted = { nextTicket: () => written.length + 1, journal: (_now: Now, input: JournalInput) => written.push(input), configured: () => {}, restored: () => {}, role: () => {} }
+  const cluster = { self: () => nodeOf(1), firstMasters: () => masters, registryHosted: () => {} }
+  const settings = { masters: defaultMasterSettings, snapshotEntries: 1000, snapshotBytes: 1e9 }
+  return new Copies(settings, new Random(1), {} as Journal, cluster, { hosted } as unknown as CopyOutboxes)
+}
+
+test('a power failure in the middle of a birth leaves no copy without the configuration that it was born with', () => {
+  const written: JournalInput[] = []
+  copies(written).bear(now, shard, masters, () => {})
+  assert.deepEqual(written.map((input) => input.kind), ['hardState', 'snapshot'])
+  const first = written[0] as Extract<JournalInput, { kind: 'hardState' }>
+  // Of both records only the first has reached the disk.
+  const after = copies([])
+  after.recover(now, { shard, hardState: first.state, snapshot: undefined, first: 1, last: 0, terms: [], suspect: false } as unknown as RecoveredShard)
+  after.bear(now, shard, masters, () => {})
+  assert.deepEqual(after.hosted.get(shard)!.master.configuration.voters.map((voter) => voter.node), masters)
+})
