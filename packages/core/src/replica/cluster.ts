@@ -162,9 +162,10 @@ export class Cluster {
     this.#drain(now)
   }
 
-  /** The journal is read: the node may speak. */
+  /** The journal is read: the node may speak, and not before, since nobody is served while it recovers. */
   begin(now: Now, hosted: HostedRegistry | undefined): void {
     const { membership, discovery, founding } = this.#parts!
+    this.#tellIdentity()
     this.#started = true
     this.#hosted = hosted
     membership.receive(now, { kind: 'start' }, this.#membershipOutbox)
@@ -407,7 +408,6 @@ export class Cluster {
       registrar: new Registrar({ node, settings: { mastersWanted: Math.min(3, Math.max(1, expect)) } }),
       follower: new RegistryFollower({ random: random.fork() }),
     }
-    this.#tellIdentity()
     this.#out.loaded(state)
   }
 
