@@ -43,6 +43,9 @@ export const ACQUIRE_COUNT_MAX = 1024
 /** Standing demands a partition remembers; a further session is told to come back. */
 export const DEMANDS_PER_PARTITION_MAX = 10_000
 
+/** A session holds at most so many leases on a partition, whatever it asks for: a resume lists no more, and all are on their way to it at once. */
+export const GRANT_MAX = 65_535
+
 export class DemandBook {
   readonly #partitions = new Map<PartitionId, PartitionDemand>()
   /** Sessions whose lease ran out and that have said nothing since: what they were given now would run out as well. */
@@ -54,12 +57,12 @@ export class DemandBook {
     const standing = partition.demands.find((other) => other.session === demand.session)
     if (standing === undefined) {
       if (partition.demands.length >= DEMANDS_PER_PARTITION_MAX) return false
-      partition.demands.push({ ...demand, acquiring: 0, freeing: 0 })
+      partition.demands.push({ ...demand, grant: Math.min(demand.grant, GRANT_MAX), acquiring: 0, freeing: 0 })
       return true
     }
     if (demand.number < standing.number) return false
     standing.number = demand.number
-    standing.grant = demand.grant
+    standing.grant = Math.min(demand.grant, GRANT_MAX)
     standing.leaseMs = demand.leaseMs
     standing.names = demand.names
     return true
