@@ -116,8 +116,11 @@ export class Copies {
     if (first === undefined || first[replica - 1] === this.#cluster.self()) return undefined
     const present = this.hosted.get(shard)
     if (present !== undefined) {
-      // A healthy member goes on until it has learnt that it is none: its vote may be what keeps the shard going.
-      if (message.term < present.master.term || (present.master.isMember && !present.master.isSuspect)) return undefined
+      // A healthy member goes on until it has learnt that it is none: its vote may be what keeps the shard going. Not so where the very
+      // leader that it follows speaks to a copy after it: that one has found it below what it acknowledged, and would wait for ever.
+      const { term, leader, isMember, isSuspect } = present.master
+      const doubted = message.term === term && leader?.replica === message.from
+      if (message.term < term || (isMember && !isSuspect && !doubted)) return undefined
       this.retire(now, shard)
     }
     const hosted = this.#host(now, empty(shard), undefined, replica)
