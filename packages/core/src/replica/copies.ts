@@ -73,7 +73,9 @@ export class Copies {
   /** The number under which a recovered copy counts: in its hard state, or, before any was written, in what it was born with. */
   #numberOf(recovered: RecoveredShard): ReplicaNumber {
     if (recovered.hardState !== undefined) return recovered.hardState.self
-    const entry = logTable.decode(recovered.snapshot!.configuration)
+    // Rot may leave entries and neither of the two: number 0 is nobody's, so such a copy never votes and acknowledges nothing.
+    if (recovered.snapshot === undefined) return 0 as ReplicaNumber
+    const entry = logTable.decode(recovered.snapshot.configuration)
     const own = entry.kind === 'configuration' ? entry.voters.find((voter) => voter.node === this.#cluster.self()) : undefined
     return own?.replica ?? (0 as ReplicaNumber)
   }
