@@ -53,16 +53,11 @@ export function leadsSurely(m: MasterState, now: Now): boolean {
   return (now.monotonic - heardAt) * 8 < m.settings.leaseStallMs * 7
 }
 
-/** So many election time-outs a stalled leader may count on being heard again. */
-const GRACE_ELECTIONS = 10
-
 /** A leader that no quorum hears could be outdated without knowing it. Whether it has stepped down. */
 export function checkQuorum(m: MasterState, now: Now, out: MasterOutbox): boolean {
   const lead = m.lead!
   const heardAt = reachedByQuorum(m.configuration, m.self, now.monotonic, lead.peers, 'heardAt')
-  // A loop that stands still again and again would earn itself grace for ever.
-  const grace = Math.min(lead.graceUntil, heardAt + GRACE_ELECTIONS * m.settings.electionMs)
-  if (now.monotonic < Math.max(heardAt + m.settings.electionMs, grace)) return false
+  if (now.monotonic < Math.max(heardAt + m.settings.electionMs, lead.graceUntil)) return false
   out.log(`steps down in term ${m.term}: no quorum was heard for ${m.settings.electionMs} ms`)
   follow(m, now, out, m.term, undefined)
   return true
