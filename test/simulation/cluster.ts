@@ -156,6 +156,8 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
       this.checkers.started(process)
     }
     this.checkers.observed(process, observation)
+    const begins = observation.kind === 'leader' || (observation.kind === 'configured' && observation.outgoing !== undefined)
+    if (begins) this.#faults.provoke(process)
   }
 
   halted(process: Process, reason: string): void {

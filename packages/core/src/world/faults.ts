@@ -27,6 +27,9 @@ type Source = (typeof SOURCES)[number]
 
 /** A crash that is to hit between two effects waits for at most this many of them. */
 const EFFECTS_MAX = 12
+/** The code of a power failure that comes a moment later than the others. */
+const FELL = 100
+const BLACKOUT_MS_MAX = 20
 /** How many effects after a write a crash may come: the write itself, and what was sent behind it too early. */
 const AT_WRITE_MAX = 6
 
@@ -80,8 +83,12 @@ export class Faults implements Stage {
     for (const client of this.#clients) this.#revive(client)
   }
 
-  act(code: number): void {
+  act(code: number, subject: number): void {
     if (!this.#active) return
+    if (code === FELL) {
+      this.#world.processes[subject]!.crash('restarted')
+      return
+    }
     const source = SOURCES[code]!
     if (this.#strike(source, this.#randoms[code]!)) this.#world.count(`fault ${source}`)
     this.#next(code)
@@ -158,16 +165,35 @@ export class Faults implements Stage {
     return true
   }
 
-  /** The power fails for most or all nodes at once, at their next write or now: what only memory knew is gone everywhere. */
+  /** The power fails for most or all nodes, each at its next write or within moments: what only memory knew is gone everywhere. */
   #blackout(random: Random): boolean {
-    const atWrite = random.chance(0.5)
     for (const node of this.#nodes) {
       if (!node.running || random.chance(0.2)) continue
       node.restartAfterMs = random.fraction() * this.#plan.downMsMax
-      if (atWrite) node.crashAtWrite(random.below(AT_WRITE_MAX), 'restarted')
-      else node.crash('restarted')
+      if (random.chance(0.5)) node.crashAtWrite(random.below(AT_WRITE_MAX), 'restarted')
+      else this.#world.schedule(random.fraction() * BLACKOUT_MS_MAX, this, FELL, node.index)
     }
     return true
+  }
+
+  /**
+   * Something rare has just begun at this node: a term, a change of masters. Now and then it is struck at once, since by
+   * chance alone few faults would fall into so short a time.
+   */
+  provoke(node: NodeProcess): void {
+    if (!this.#active || !this.#set.chance(this.#plan.provokeChance)) return
+    this.#world.count('fault provoked')
+    if (this.#set.chance(0.4)) {
+      node.restartAfterMs = this.#set.fraction() * this.#plan.downMsMax
+      node.crashAtWrite(this.#set.below(2 * AT_WRITE_MAX), 'restarted')
+      return
+    }
+    const ms = this.#set.fraction() * this.#plan.partitionMsMax
+    const lost = this.#nodes.filter((other) => other !== node && this.#set.chance(0.5))
+    for (const other of lost) {
+      this.#world.network.block(node, other, ms)
+      if (!this.#set.chance(this.#plan.oneWayChance)) this.#world.network.block(other, node, ms)
+    }
   }
 
   #pause(random: Random): boolean {

@@ -29,6 +29,8 @@ export interface FaultPlan {
   readonly unreachableChance: number
   /** The power fails for most or all nodes at once. */
   readonly blackoutEveryMs: number
+  /** Part of the elections and changes of masters into which something strikes at once. */
+  readonly provokeChance: number
   readonly pauseEveryMs: number
   readonly pauseMsMax: number
   readonly wipeEveryMs: number
@@ -45,7 +47,7 @@ export const NO_FAULTS: FaultPlan = {
   network: { delayMsMin: 0.1, delayMsMax: 0.5, lossChance: 0, duplicateChance: 0, spikeChance: 0, spikeMsMax: 0, adversaryChance: 0, adversaryTagMin: 0, adversaryTagMax: 0 },
   disk: { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 },
   turnMsMax: 0, driftMax: 0, wallOffsetMsMax: 0, wallJumpEveryMs: 0, wallJumpMsMax: 0, partitionEveryMs: 0, partitionMsMax: 0, oneWayChance: 0, cutEveryMs: 0,
-  crashEveryMs: 0, downMsMax: 0, midInputChance: 0, unreachableChance: 0, blackoutEveryMs: 0, pauseEveryMs: 0, pauseMsMax: 0, wipeEveryMs: 0, clientCrashEveryMs: 0, stopEveryMs: 0,
+  crashEveryMs: 0, downMsMax: 0, midInputChance: 0, unreachableChance: 0, blackoutEveryMs: 0, provokeChance: 0, pauseEveryMs: 0, pauseMsMax: 0, wipeEveryMs: 0, clientCrashEveryMs: 0, stopEveryMs: 0,
 }
 
 export function drawPlan(random: Random): FaultPlan {
@@ -81,6 +83,7 @@ export function drawPlan(random: Random): FaultPlan {
     midInputChance: random.pick([0, 0.5, 1]),
     unreachableChance: chance(0.6),
     blackoutEveryMs: random.chance(0.35) ? random.between(2000, 12_000) : 0,
+    provokeChance: chance(0.4),
     pauseEveryMs: every(2000, 15_000),
     pauseMsMax: random.between(100, 6000),
     wipeEveryMs: random.chance(0.3) ? random.between(8000, 25_000) : 0,
