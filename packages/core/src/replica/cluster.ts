@@ -1,29 +1,32 @@
-//! A node's part in the cluster: who it is, whom it knows, how it came to belong, and its copy of the registry.
+//! A node's part in the cluster: who it is, whom it knows, how it came to belong, and what ties its actors to each other.
 //!
 //!   Identity ─loaded─▶ Discovery ─probe─▶ Membership ─member─▶ Founding ─decided─▶ the registry's birth, or
 //!                                              │                   └──ended──▶ Admission ──ask──▶ RegistryCaller
 //!                                              └─hints─▶ where leaders are      Registry ◀─entries─ RegistryFollower
 //!
-//! Each of them is an actor of its own in `node/`; here they are only tied together. What one says is queued and handed on when
-//! it has returned, so none is ever entered twice.
+//! Each of them is an actor of its own in `node/`, made in `parts.ts`; here they are only tied together. What one says is queued
+//! and handed on when it has returned, so none is ever entered twice. What the node knows of the registry is in `registry-view.ts`,
+//! which shards it has yet to make a copy of in `births.ts`.
 
 import type { Now } from '../actor.ts'
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 import type { Decision, GossipMessage, Member, ShardHint, SyncMessage } from '../message/gossip.ts'
 import type { NodeRecord, RegistryMessage } from '../message/registry.ts'
-import { Admission, type AdmissionOutbox } from '../node/admission.ts'
-import { Discovery, type DiscoveryOutbox } from '../node/discovery.ts'
-import { Founding, type FoundingOutbox } from '../node/founding.ts'
-import { Gate } from '../node/gate.ts'
+import type { AdmissionOutbox } from '../node/admission.ts'
+import type { DiscoveryOutbox } from '../node/discovery.ts'
+import type { FoundingOutbox } from '../node/founding.ts'
 import { Identity, type IdentityChanges, type IdentityOutbox, type IdentityState, type IdentityUser } from '../node/identity.ts'
-import { Membership, type MembershipOutbox } from '../node/membership/membership.ts'
+import type { MembershipOutbox, SelfChanges } from '../node/membership/membership.ts'
 import type { Candidate } from '../node/placement.ts'
-import { Registrar, type RegistrarOutbox, type RegistrarView } from '../node/registrar.ts'
-import { type CallerOutbox, RegistryCaller } from '../node/registry-caller.ts'
-import { type FollowerOutbox, RegistryFollower } from '../node/registry-feed.ts'
-import { Registry, type RegistryEffects } from '../registry/registry.ts'
+import type { RegistrarOutbox, RegistrarView } from '../node/registrar.ts'
+import type { CallerOutbox } from '../node/registry-caller.ts'
+import type { FollowerOutbox } from '../node/registry-feed.ts'
+import type { Registry } from '../registry/registry.ts'
 import { type Address, type ClusterId, type NodeId, REGISTRY_SHARD, type ShardId } from '../units.ts'
+import { Births } from './births.ts'
 import type { Identity as PublicIdentity, ReplicaEvent, ReplicaOptions } from './boundary.ts'
+import { makeParts, type Parts } from './parts.ts'
+import { type HostedRegistry, RegistryView } from './registry-view.ts'
 
 /** How often what depends on time alone is looked at: births that wait, a registry that lags. */
 const TEND_MS = 200
@@ -48,36 +51,26 @@ export interface ClusterOutbox {
   topicAnswered(ticket: number, code: number): void
 }
 
-/** How this node holds the registry, if it is one of its masters. */
-export interface HostedRegistry {
-  readonly registry: Registry
-  readonly leader: NodeId | undefined
-  readonly leading: boolean
-  readonly proposable: boolean
-}
-
 export class Cluster {
   readonly #options: ReplicaOptions
   readonly #out: ClusterOutbox
   readonly #run: number
   readonly #identity: Identity
+  readonly #registry = new RegistryView()
+  readonly #births: Births
   #parts: Parts | undefined
   #started = false
-  #copy = new Registry()
-  #hosted: HostedRegistry | undefined
   #queue: ((now: Now) => void)[] = []
   #tendAt = 0
   #dirty = false
   #following = false
-  /** Births under way: until which index of the registry's log they will be done, by shard. */
-  readonly #births = new Map<ShardId, number>()
-  #bornBefore = 0
   #ticket = 0
 
   constructor(options: ReplicaOptions, out: ClusterOutbox) {
     this.#options = options
     this.#out = out
     this.#run = options.random.u32()
+    this.#births = new Births((shard, masters) => out.birth(shard, masters))
     this.#identity = new Identity({ cluster: options.cluster, random: options.random.fork() })
   }
 
@@ -93,8 +86,7 @@ export class Cluster {
 
   /** The newest state of the registry that is known here. */
   get registry(): Registry {
-    const hosted = this.#hosted?.registry
-    return hosted !== undefined && hosted.applied >= this.#copy.applied ? hosted : this.#copy
+    return this.#registry.newest
   }
 
   get members(): readonly Member[] {
@@ -128,12 +120,7 @@ export class Cluster {
 
   /** Who held a shard when it was born, in the order of their numbers; undefined where that is not known here yet. */
   firstMasters(shard: ShardId): readonly NodeId[] | undefined {
-    if (shard !== REGISTRY_SHARD) {
-      const masters = this.registry.shard(shard)?.masters
-      return masters?.length ? masters : undefined
-    }
-    if (this.decision !== undefined) return this.decision.masters.map((master) => master.node)
-    return this.registry.clusterId === undefined ? undefined : this.registry.founders.map((founder) => founder.node)
+    return this.#registry.firstMasters(shard, this.decision)
   }
 
   get admitted(): boolean {
@@ -167,15 +154,12 @@ export class Cluster {
     const { membership, discovery, founding } = this.#parts!
     this.#tellIdentity()
     this.#started = true
-    this.#hosted = hosted
+    this.#registry.host(hosted)
     membership.receive(now, { kind: 'start' }, this.#membershipOutbox)
     discovery.receive(now, { kind: 'start' }, this.#discoveryOutbox)
     const { clusterId } = this.state
-    if (clusterId === undefined) founding.receive(now, { kind: 'start', identity: this.state }, this.#foundingOutbox)
-    else {
-      founding.receive(now, { kind: 'start', identity: this.state }, this.#foundingOutbox)
-      this.#belongs(now, clusterId)
-    }
+    founding.receive(now, { kind: 'start', identity: this.state }, this.#foundingOutbox)
+    if (clusterId !== undefined) this.#belongs(now, clusterId)
     this.#dirty = true
     this.#drain(now)
   }
@@ -239,9 +223,7 @@ export class Cluster {
 
   /** This node's copy of shard 0 has come, gone, or changed its role. */
   registryHosted(now: Now, hosted: HostedRegistry | undefined): void {
-    // What was applied as a master is not lost when the mastership ends.
-    if (hosted === undefined && this.#hosted !== undefined && this.#hosted.registry.applied > this.#copy.applied) this.#copy = this.#hosted.registry
-    this.#hosted = hosted
+    this.#registry.host(hosted)
     this.#dirty = true
     this.#drain(now)
   }
@@ -264,8 +246,8 @@ export class Cluster {
 
   /** The copy of a shard that `birth` asked for is durable. */
   born(now: Now, shard: ShardId): void {
-    this.#births.delete(shard)
-    if (this.#births.size === 0 && this.#bornBefore > this.state.bornBefore) this.#save(now, 'replica', 0, { bornBefore: this.#bornBefore })
+    const bornBefore = this.#births.born(shard, this.state.bornBefore)
+    if (bornBefore !== undefined) this.#save(now, 'replica', 0, { bornBefore })
     this.#drain(now)
   }
 
@@ -371,11 +353,11 @@ export class Cluster {
   readonly #followerOutbox: FollowerOutbox = {
     send: (to, message) => this.#toNode(to, message),
     entries: (first, entries) => {
-      entries.forEach((entry, at) => this.#copy.apply((first + at) as never, entry, NO_EFFECTS))
+      this.#registry.apply(first, entries)
       this.#dirty = true
     },
     image: (_index, image) => {
-      this.#copy = Registry.restore(image)
+      this.#registry.restore(image)
       this.#dirty = true
     },
   }
@@ -383,31 +365,7 @@ export class Cluster {
   // ---- inside ----------------------------------------------------------------------------------------------------
 
   #loaded(state: IdentityState): void {
-    const { address, zone, version, eligible, range, seeds, random, tuning } = this.#options
-    const node = state.nodeId
-    const alone = range.length === 0 && seeds.length === 0 && !this.#options.join
-    const expect = this.#options.join ? 0 : (this.#options.expect ?? 1)
-    const mayFound = state.clusterId === undefined && !state.founding.ended ? expect : 0
-    const gate = new Gate({ cluster: this.#options.cluster, node, run: this.#run })
-    if (state.clusterId !== undefined) gate.adopt(state.clusterId)
-    const replaceAfterMs = tuning?.replaceAfterMs
-    const membership = new Membership({
-      self: { node, address, boot: state.boot, value: state.value, zone, version, eligible, expect: mayFound, clusterId: state.clusterId },
-      run: this.#run, random: random.fork(),
-      settings: {
-        ...(replaceAfterMs === undefined ? {} : { probeIntervalMs: Math.min(500, Math.max(100, replaceAfterMs / 4)) }),
-        ...(tuning?.syncMs === undefined ? {} : { syncIntervalMs: tuning.syncMs }),
-      },
-    })
-    this.#parts = {
-      gate, membership,
-      discovery: new Discovery({ self: address, candidates: range, seeds, enough: Math.max(1, expect - 1), random: random.fork() }),
-      founding: new Founding({ node, address, eligible, expect, alone, random: random.fork() }),
-      admission: new Admission({ record: { node, address, value: state.value, zone, version, eligible }, random: random.fork() }),
-      caller: new RegistryCaller({ node, random: random.fork() }),
-      registrar: new Registrar({ node, settings: { mastersWanted: Math.min(3, Math.max(1, expect)) } }),
-      follower: new RegistryFollower({ random: random.fork() }),
-    }
+    this.#parts = makeParts(this.#options, state, this.#run)
     this.#out.loaded(state)
   }
 
@@ -438,20 +396,13 @@ export class Cluster {
     this.#tellIdentity()
     const { decision } = this
     if (decision !== undefined && this.state.bornBefore === 0 && decision.masters.some((master) => master.node === this.self)) {
-      this.#bear(REGISTRY_SHARD, decision.masters.map((master) => master.node), 1)
+      this.#births.bear(REGISTRY_SHARD, decision.masters.map((master) => master.node), 1)
     }
     parts.admission.receive(now, { kind: 'start', clusterId }, this.#admissionOutbox)
     this.#dirty = true
   }
 
-  #bear(shard: ShardId, masters: readonly NodeId[], before: number): void {
-    if (this.#births.has(shard)) return
-    this.#births.set(shard, before)
-    this.#bornBefore = Math.max(this.#bornBefore, before)
-    this.#out.birth(shard, masters)
-  }
-
-  #self(now: Now, changes: Parameters<Membership['receive']>[1] extends infer I ? (I extends { kind: 'self'; changes: infer C } ? C : never) : never): void {
+  #self(now: Now, changes: SelfChanges): void {
     this.#parts!.membership.receive(now, { kind: 'self', changes }, this.#membershipOutbox)
   }
 
@@ -474,37 +425,29 @@ export class Cluster {
   #refresh(now: Now): void {
     const parts = this.#parts!
     const { registry } = this
+    const { hosted } = this.#registry
     const hint = this.hint(REGISTRY_SHARD)
-    const known = hint?.masters ?? registry.founders.map((founder) => founder.node)
-    const masters = known.length > 0 ? known : (this.decision?.masters.map((master) => master.node) ?? [])
-    const leader = this.#hosted?.leader ?? hint?.leader
+    const masters = this.#registry.masters(hint, this.decision)
+    const leader = hosted?.leader ?? hint?.leader
     const others = this.members.filter((member) => member.clusterId !== undefined && member.node !== this.self && member.state === 'alive').map((member) => member.node)
     parts.caller.receive(now, { kind: 'targets', leader, masters, others }, this.#callerOutbox)
-    parts.registrar.receive(now, { kind: 'role', leading: this.#hosted?.leading ?? false, leader, proposable: this.#hosted?.proposable ?? false }, this.#registrarOutbox)
+    parts.registrar.receive(now, { kind: 'role', leading: hosted?.leading ?? false, leader, proposable: hosted?.proposable ?? false }, this.#registrarOutbox)
     parts.registrar.receive(now, { kind: 'tend', view: this.#view() }, this.#registrarOutbox)
     this.#follow(now, masters.filter((node) => node !== this.self))
     if (registry.clusterId !== undefined) parts.admission.receive(now, { kind: 'registered', record: registry.node(this.self) }, this.#admissionOutbox)
     for (const record of registry.nodes) if (record.node !== this.self && this.member(record.node) === undefined) this.#out.address(record.node, record.address)
-    this.#bearNew(registry)
+    this.#births.bearNew(registry, this.self, this.state.bornBefore)
     this.#out.changed()
   }
 
   #follow(now: Now, masters: readonly NodeId[]): void {
     const { follower } = this.#parts!
-    const follows = this.#hosted === undefined && this.state.clusterId !== undefined
+    const follows = this.#registry.hosted === undefined && this.state.clusterId !== undefined
     if (follows !== this.#following) {
       this.#following = follows
-      follower.receive(now, follows ? { kind: 'start', applied: this.#copy.applied } : { kind: 'stop' }, this.#followerOutbox)
+      follower.receive(now, follows ? { kind: 'start', applied: this.#registry.copied } : { kind: 'stop' }, this.#followerOutbox)
     }
     if (follows) follower.receive(now, { kind: 'masters', masters }, this.#followerOutbox)
-  }
-
-  /** Shards that were born with this node among their masters, and that it has not made yet. */
-  #bearNew(registry: Registry): void {
-    const before = Math.max(this.state.bornBefore, this.#bornBefore)
-    for (const { shard, masters, bornAt } of registry.shards) {
-      if (masters.length > 0 && bornAt >= before && masters.includes(this.self)) this.#bear(shard, masters, registry.applied + 1)
-    }
   }
 
   #view(): RegistrarView {
@@ -538,17 +481,3 @@ export class Cluster {
     this.#draining = false
   }
 }
-
-interface Parts {
-  readonly gate: Gate
-  readonly membership: Membership
-  readonly discovery: Discovery
-  readonly founding: Founding
-  readonly admission: Admission
-  readonly caller: RegistryCaller
-  readonly registrar: Registrar
-  readonly follower: RegistryFollower
-}
-
-/** A copy only wants the state; what comes of an entry is the masters' affair. */
-const NO_EFFECTS: RegistryEffects = { answer: () => {}, admitted: () => {}, forgotten: () => {}, born: () => {}, topic: () => {} }

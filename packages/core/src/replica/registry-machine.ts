@@ -5,7 +5,7 @@ import type { RegistryMessage } from '../message/registry.ts'
 import { RegistryFeed, type RegistryFeedOutbox } from '../node/registry-feed.ts'
 import { Registry, type RegistryEffects } from '../registry/registry.ts'
 import type { LogIndex, NodeId } from '../units.ts'
-import type { HostedRegistry } from './cluster.ts'
+import type { HostedRegistry } from './registry-view.ts'
 import type { Hosted } from './hosted.ts'
 import type { Machine } from './machine.ts'
 
