@@ -102,3 +102,13 @@ test('a file of jobs that was cut short adds nothing', async (t) => {
   mkdirSync(join(folder, 'directory'))
   await refused(['add', 'orders', '--file', join(folder, 'directory'), ...at], 2)
 })
+
+test('a payload of 2 MiB is refused with the limit, and nothing is added with it', async (t) => {
+  const folder = makeFolder()
+  const running = await node(t, '--data', join(folder, 'data'))
+  const file = join(folder, 'jobs.jsonl')
+  const at = ['--node', running.address]
+  writeFileSync(file, `{"name": "bill", "data": 1}\n${JSON.stringify({ name: 'bill', data: 'x'.repeat(2 * 1024 * 1024) })}\n`)
+  await refused(['add', 'orders', '--file', file, ...at], 1, '1048576')
+  assert.deepEqual((JSON.parse((await horus('status', '--json', ...at)).output) as { topics: unknown[] }).topics, [])
+})
