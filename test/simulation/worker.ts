@@ -43,6 +43,7 @@ export class Worker implements User {
   readonly #answers = new Map<number, Ending>()
   /** Ends that were not done, or not for certain: the client still holds the lease, and keeps it by extending. */
   readonly #repeats: Ending[] = []
+  #restored = false
   readonly #stale: Task[] = []
   #pulling = 0
 
@@ -72,8 +73,17 @@ export class Worker implements User {
     }
     for (const ending of this.#repeats.splice(0)) this.#send(ending, asking)
     if (this.#stale.length > 0 && this.#random.chance(0.3)) this.#completeStale(asking)
-    if (!this.#scene.calm && this.#random.chance(0.01)) asking.ask({ kind: 'setConcurrency', worker: 1 as WorkerNumber, concurrency: 1 + this.#random.below(this.#scene.workload.concurrency * 2) })
+    this.#setConcurrency(asking)
     this.#plan(now)
+  }
+
+  /** Changes at random; when the faults have ended there are hands enough to end what waits. */
+  #setConcurrency(asking: Asking): void {
+    const { calm, workload } = this.#scene
+    if (!calm && !this.#random.chance(0.01)) return
+    if (calm && this.#restored) return
+    this.#restored = calm
+    asking.ask({ kind: 'setConcurrency', worker: 1 as WorkerNumber, concurrency: calm ? Math.max(8, workload.concurrency) : 1 + this.#random.below(workload.concurrency * 2) })
   }
 
   done(now: Now, request: number, outcome: Outcome, asking: Asking): void {

@@ -35,6 +35,8 @@ const SNAPSHOT_ENTRIES = 20_000
 const SNAPSHOT_BYTES = 256 * 1024 * 1024
 /** A digest of the books is shown to the checkers this often. */
 const DIGEST_ENTRIES = 64
+/** How often idle shards are looked for that keep an old segment from going. */
+const TIDY_MS = 1000
 /** After `stop` the lead has so long to be taken over. */
 const STOP_MS = 3000
 
@@ -52,6 +54,7 @@ export class Replica {
   #running = false
   #ready = false
   #stopping = Infinity
+  #tidyAt = 0
   /** What somebody has said and nobody has heard yet: some a turn, never one a job. */
   #noted: (() => void)[] = []
   #nextTicket = 1
@@ -152,6 +155,7 @@ export class Replica {
     if (this.#running) {
       this.#caretaker.wake(now, this.#led(), this.#directory)
       if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
+      if (this.#tidyAt <= now.monotonic) this.#tidy(now)
     }
     if (this.#stopping <= now.monotonic) this.#stopped()
     this.#settle()
@@ -160,7 +164,7 @@ export class Replica {
   get wakeAt(): Instant {
     let at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
     if (!this.#running) return at as Instant
-    at = Math.min(at, this.#caretaker.wakeAt, this.#front.wakeAt)
+    at = Math.min(at, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt)
     for (const hosted of this.#copies.hosted.values()) at = Math.min(at, hosted.wakeAt(this.#now))
     return at as Instant
   }
@@ -208,6 +212,11 @@ export class Replica {
     if (this.#running) this.#cluster.turn(now)
     this.#settle()
     this.#journal.receive(now, { kind: 'turn' }, this.#journalOutbox)
+  }
+
+  #tidy(now: Now): void {
+    this.#tidyAt = now.monotonic + TIDY_MS
+    for (const shard of this.#journal.holdingOldest()) this.#copies.hosted.get(shard)?.leaveOldest(now)
   }
 
   // ---- the journal -----------------------------------------------------------------------------------------------

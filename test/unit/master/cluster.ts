@@ -255,7 +255,7 @@ export class Cluster {
       let ticket = 0
       for (const mark of marks) {
         if (mark.kind === 'master') ticket = mark.ticket
-        else if (mark.kind === 'snapshotted') this.input(host, { kind: 'snapshotted', index: mark.index as LogIndex, term: mark.term as never })
+        else if (mark.kind === 'snapshotted') this.input(host, { kind: 'snapshotted', index: mark.index as LogIndex, term: mark.term as never, all: false })
         else this.#installed(host, mark.index)
       }
       if (ticket > 0) this.input(host, { kind: 'durable', ticket })

@@ -76,7 +76,7 @@ test('a leader sends a window of chunks, and again what was lost', () => {
   const records = Array.from({ length: 9 }, (_, i) => record(i + 1, 1, entryOf(i)))
   const bench = new Bench({ records, settings: { snapshotChunkBytes: 4096, snapshotChunksInFlight: 2, keepEntries: 0 }, recovered: { lastIndex: 9 as LogIndex, terms: [{ index: 1, term: 1 }] as never, hardState: { term: 1, vote: undefined, self: 1, epoch: 1, commit: 9, extra: new Uint8Array() } as never } })
   bench.elect().acknowledge(2)
-  bench.input({ kind: 'snapshotted', index: 9 as LogIndex, term: 1 as Term })
+  bench.input({ kind: 'snapshotted', index: 9 as LogIndex, term: 1 as Term, all: false })
   assert.deepEqual([bench.trimmed, bench.master.firstIndex], [9, 10])
   const round = bench.take('append').at(-1)!.round
   bench.message('appendAnswer', 3, { term: 2, round, accepted: false, match: 0, reached: 9, hintIndex: 0, hintTerm: 0 })

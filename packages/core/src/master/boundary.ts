@@ -96,8 +96,8 @@ export type MasterInput =
   | { readonly kind: 'reconfigure'; readonly change: ConfigurationChange }
   /** Hands the lead to that voter, or to the best one. */
   | { readonly kind: 'transfer'; readonly to: ReplicaNumber | undefined }
-  /** An own snapshot up to `index` is durable: log before it may go. */
-  | { readonly kind: 'snapshotted'; readonly index: LogIndex; readonly term: Term }
+  /** An own snapshot up to `index` is durable: log before it may go, with `all` also what is kept for slow followers. */
+  | { readonly kind: 'snapshotted'; readonly index: LogIndex; readonly term: Term; readonly all: boolean }
   | { readonly kind: 'snapshotOpened'; readonly peer: ReplicaNumber; readonly source: SnapshotSource }
   /** The snapshot of `install` is restored and durable, and the journal's log restarts behind it. */
   | { readonly kind: 'installed'; readonly index: LogIndex }

@@ -76,7 +76,7 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
         beginTransfer(m, now, out, input.to)
         break
       case 'snapshotted':
-        this.#snapshotted(now, input.index, input.term, out)
+        this.#snapshotted(now, input.index, input.term, input.all, out)
         break
       case 'snapshotOpened':
         onSnapshotOpened(m, now, out, input.peer, input.source)
@@ -288,10 +288,10 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
   }
 
   /** Log that the snapshot covers goes, but for a tail for slow followers and what a transfer under way will go on with. */
-  #snapshotted(now: Now, index: LogIndex, term: Term, out: MasterOutbox): void {
+  #snapshotted(now: Now, index: LogIndex, term: Term, all: boolean, out: MasterOutbox): void {
     const m = this.#state
     if (m.log.termAt(index) !== term || index > m.commitIndex) return
-    let base = index - m.settings.keepEntries
+    let base = all ? index : index - m.settings.keepEntries
     for (const peer of m.lead?.peers ?? []) {
       const sent = peer.sending?.source
       if (sent !== undefined && now.monotonic - peer.heardAt < m.settings.electionMs) base = Math.min(base, sent.index)

@@ -162,7 +162,7 @@ export class Hosted {
       else if (mark.kind === 'snapshot') {
         this.#snapshotUnderWay = false
         this.#snapshotIndex = mark.index as LogIndex
-        this.master.receive(now, { kind: 'snapshotted', index: mark.index as LogIndex, term: mark.term as Term }, this.#masterOutbox)
+        this.master.receive(now, { kind: 'snapshotted', index: mark.index as LogIndex, term: mark.term as Term, all: mark.all }, this.#masterOutbox)
       }
     }
     this.#settle(now)
@@ -339,11 +339,20 @@ export class Hosted {
     const behind = this.#applied - this.#snapshotIndex
     if (this.#snapshotUnderWay || behind === 0) return
     if (behind < this.#options.snapshotEntries && this.#appliedBytes < this.#options.snapshotBytes) return
+    this.#snapshot(now, false)
+  }
+
+  /** The oldest segment is held by this shard alone or with few others: what it needs is written anew, so that the segment can go. */
+  leaveOldest(now: Now): void {
+    if (!this.#snapshotUnderWay && this.#applied > 0) this.#snapshot(now, true)
+  }
+
+  #snapshot(now: Now, all: boolean): void {
     this.#snapshotUnderWay = true
     this.#appliedBytes = 0
     const index = this.#applied
     const term = this.#appliedTerm
-    const ticket = this.#tickets.issue({ kind: 'snapshot', index, term })
+    const ticket = this.#tickets.issue({ kind: 'snapshot', index, term, all })
     this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket, index, term, configuration: this.#configuration, bytes: this.machine.snapshot() })
   }
 

@@ -2,7 +2,7 @@
 
 export type Mark =
   | { readonly kind: 'master'; readonly ticket: number }
-  | { readonly kind: 'snapshot'; readonly index: number; readonly term: number }
+  | { readonly kind: 'snapshot'; readonly index: number; readonly term: number; readonly all: boolean }
   | { readonly kind: 'installed'; readonly index: number }
   | { readonly kind: 'born'; readonly done: () => void }
   /** Nobody waits for it. */
