@@ -4,10 +4,9 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Child } from '@horus/node/local/children'
 import { until } from '@horus/node/local/until'
-import { horus, makeFolder, node } from './harness.ts'
+import { horus, MAIN, makeFolder, node } from './harness.ts'
 
 const EXAMPLE = fileURLToPath(new URL('./examples/worker.js', import.meta.resolve('@horus/sdk')))
-const MAIN = fileURLToPath(import.meta.resolve('@horus/node/main'))
 
 interface JobView {
   readonly state: string

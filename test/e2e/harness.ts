@@ -12,7 +12,8 @@ import { until } from '@horus/node/local/until'
 import { allMastersLive } from '@horus/node/local/watch'
 import { Horus } from '@horus/sdk'
 
-const MAIN = fileURLToPath(import.meta.resolve('@horus/node/main'))
+/** The command `horus`. */
+export const MAIN = fileURLToPath(import.meta.resolve('@horus/node/main'))
 
 export function makeFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'horus-e2e-'))

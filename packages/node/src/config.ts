@@ -4,11 +4,11 @@
 
 import { readFileSync } from 'node:fs'
 import { duration, type Address, type Milliseconds } from '@horus/core/units'
+import { PORT_DEFAULT } from '@horus/transport'
 import { UsageError } from './errors.ts'
 import { addressesOfSeeds, hostPort, nodeAddress, rangeOf, staysHere, type HostPort } from './range.ts'
 
-export const DEFAULT_PORT = 6470
-export const DEFAULT_CLUSTER = 'horus'
+export const CLUSTER_DEFAULT = 'horus'
 /** More than a founding by hand can want; the registry carries thousands, but they join later. */
 export const EXPECT_MAX = 64
 
@@ -68,14 +68,14 @@ type OptionKind = 'text' | 'list' | 'number' | 'switch' | 'duration'
 export const OPTIONS: { readonly [K in keyof Required<NodeOptions>]: { readonly flag: string; readonly kind: OptionKind; readonly value: string; readonly help: string } } = {
   dataDir: { flag: 'data', kind: 'text', value: 'DIR', help: 'where identity and log are kept' },
   ephemeral: { flag: 'ephemeral', kind: 'switch', value: '', help: 'keep nothing after the end (instead of --data)' },
-  listen: { flag: 'listen', kind: 'text', value: 'HOST:PORT', help: `UDP and TCP; default 127.0.0.1:${DEFAULT_PORT}` },
+  listen: { flag: 'listen', kind: 'text', value: 'HOST:PORT', help: `UDP and TCP; default 127.0.0.1:${PORT_DEFAULT}` },
   advertise: { flag: 'advertise', kind: 'text', value: 'HOST:PORT', help: 'where others reach this node, if not at --listen' },
   range: { flag: 'range', kind: 'list', value: 'CIDR[,CIDR]', help: 'addresses to probe for other nodes' },
   port: { flag: 'port', kind: 'text', value: 'PORTS', help: 'ports to probe in the range: 6470, 6470-6474; default: that of --listen' },
   seeds: { flag: 'seeds', kind: 'list', value: 'HOST:PORT,..', help: 'nodes to ask, or names with many addresses' },
   expect: { flag: 'expect', kind: 'number', value: 'N', help: 'how many fresh nodes found the first cluster together' },
   join: { flag: 'join', kind: 'switch', value: '', help: 'never found a cluster, only join one' },
-  cluster: { flag: 'cluster', kind: 'text', value: 'NAME', help: `default ${DEFAULT_CLUSTER}` },
+  cluster: { flag: 'cluster', kind: 'text', value: 'NAME', help: `default ${CLUSTER_DEFAULT}` },
   secret: { flag: '', kind: 'text', value: '', help: '' },
   secretFile: { flag: 'secret-file', kind: 'text', value: 'FILE', help: 'secret shared by nodes and clients; without one, loopback only' },
   http: { flag: 'http', kind: 'text', value: 'HOST:PORT', help: 'refused in this version: there is no HTTP service yet' },
@@ -154,7 +154,7 @@ const INSTEAD_OF = [['secret', 'secretFile'], ['dataDir', 'ephemeral'], ['expect
 export async function resolveConfig(options: NodeOptions): Promise<NodeConfig> {
   checkTypes(options)
   if (options.http !== undefined) throw new UsageError('--http is not there yet in this version: leave it out')
-  const listen = hostPort(options.listen ?? `127.0.0.1:${DEFAULT_PORT}`, '--listen', DEFAULT_PORT)
+  const listen = hostPort(options.listen ?? `127.0.0.1:${PORT_DEFAULT}`, '--listen', PORT_DEFAULT)
   const advertise = options.advertise === undefined ? undefined : nodeAddress(options.advertise, '--advertise')
   const ranges = listOf(options.range)
   const seedTexts = listOf(options.seeds)
@@ -163,9 +163,9 @@ export async function resolveConfig(options: NodeOptions): Promise<NodeConfig> {
   checkAddresses(listen, advertise, secret)
   const expect = expectOf(options, ranges.length > 0 || seedTexts.length > 0)
   if (options.port !== undefined && ranges.length === 0) throw new UsageError('--port names the ports to probe in a range: give --range too, or leave it out')
-  const range = ranges.length === 0 ? undefined : rangeOf(ranges, options.port ?? (listen.port || DEFAULT_PORT))
+  const range = ranges.length === 0 ? undefined : rangeOf(ranges, options.port ?? (listen.port || PORT_DEFAULT))
   if (secret === undefined && range?.addresses().some((address) => !staysHere(hostOf(address))) === true) throw new UsageError('--range beyond loopback needs a secret, since without one anyone could take part: give --secret-file, or a range in 127.0.0.0/8')
-  const seeds = await addressesOfSeeds(seedTexts, DEFAULT_PORT)
+  const seeds = await addressesOfSeeds(seedTexts, PORT_DEFAULT)
   const seedHosts = new Set(seeds.map(hostOf))
   if (secret === undefined && [...seedHosts].some((host) => !staysHere(host))) throw new UsageError('--seeds beyond loopback need a secret: give --secret-file')
   return {
@@ -188,7 +188,7 @@ export async function resolveConfig(options: NodeOptions): Promise<NodeConfig> {
 
 /** The cluster's name, for nodes and clients alike. */
 export function clusterOf(name: string | undefined): string {
-  const cluster = name ?? DEFAULT_CLUSTER
+  const cluster = name ?? CLUSTER_DEFAULT
   if (!/^[A-Za-z0-9._-]{1,255}$/.test(cluster)) throw new UsageError(`--cluster '${cluster}' is no name: give letters, digits, '.', '_' or '-'`)
   return cluster
 }

@@ -13,7 +13,7 @@ import type { Now } from '@horus/core/actor'
 import type { DeviceRequest } from '@horus/core/device'
 import { Random } from '@horus/core/random'
 import type { Identity, ReplicaEvent, ReplicaInput, ReplicaOutbox } from '@horus/core/replica'
-import type { Address, ConnectionId, Instant, NodeId, WallTime } from '@horus/core/units'
+import type { Instant, WallTime } from '@horus/core/units'
 import { oneLine } from './errors.ts'
 
 /** What the host needs of a replica; `Replica` of core is one. */
@@ -30,15 +30,9 @@ export interface HostDevice {
 }
 
 /** The sockets: what they receive comes by the functions that the host hands out in `inputs`. */
-export interface HostNetwork {
+export interface HostNetwork extends Pick<ReplicaOutbox, 'datagram' | 'send' | 'address' | 'client' | 'closeClient' | 'closeLink'> {
   /** Opens the sockets on the first call; from then on the identity is what HELLO carries. */
   identify(identity: Identity): Promise<void>
-  datagram(to: Address, bytes: Uint8Array): void
-  send(to: NodeId, bytes: Uint8Array): void
-  address(node: NodeId, at: Address): void
-  client(connection: ConnectionId, bytes: Uint8Array): void
-  closeClient(connection: ConnectionId, reason: string): void
-  closeLink(node: NodeId, reason: string): void
   /** Everything that was sent in this turn goes out, one write a link. */
   flush(): void
   close(): Promise<void>

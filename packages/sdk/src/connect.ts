@@ -1,6 +1,8 @@
 //! From options to a client that has met its cluster: where the nodes are, how they are spoken to, when waiting makes no sense.
 
-import { Range, resolveSeeds, TransportError } from '@horus/transport'
+import { ADDRESSES_MAX } from '@horus/core/client/limits'
+import { PAYLOAD_BYTES_MAX } from '@horus/core/message/client'
+import { PORT_DEFAULT, Range, resolveSeeds, TransportError } from '@horus/transport'
 import type { ChannelClosed, ClientTransport } from './connection.ts'
 import { HorusError, InvalidOption, NotAuthorized, VersionSkew } from './errors.ts'
 import { abortSignal, check, type Checked, type Duration, listOf, ms, text, whole } from './options.ts'
@@ -35,13 +37,9 @@ export interface ConnectOptions extends ClientOptions {
   readonly port?: number | string
 }
 
-const PORT_DEFAULT = 6470
-/** What the client actor remembers at the most. */
-const ADDRESSES_MAX = 4096
-
 const port = (value: unknown): number | string => (typeof value === 'number' ? whole(1, 65_535)(value) : text(255)(value))
 
-const clientChecks = { payloadBytesMax: whole(1, 16 * 1024 * 1024), requestTimeout: ms(1), connectTimeout: ms(1), signal: abortSignal }
+const clientChecks = { payloadBytesMax: whole(1, PAYLOAD_BYTES_MAX), requestTimeout: ms(1), connectTimeout: ms(1), signal: abortSignal }
 const connectChecks = {
   ...clientChecks, cluster: text(255), secret: text(4096), principal: text(255), credential: text(4096),
   nodes: listOf(text(255)), range: listOf(text(255)), seeds: listOf(text(255)), port,

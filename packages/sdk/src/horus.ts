@@ -7,8 +7,10 @@
 //!
 //! This file is the face; what decides is the client actor of `@horus/core`, run by `engine.ts`.
 
+import { PAYLOAD_BYTES_DEFAULT } from '@horus/core/client/client'
 import { countsAnswer, jobQuery, jobsAnswer, jobsQuery, jobView, Query, JobState, statusBody } from '@horus/core/message/client'
 import { decode, encode, type ValueOf } from '@horus/core/message/layout'
+import { PARTITIONS_MAX } from '@horus/core/message/registry'
 import type { JobNumber, PartitionId } from '@horus/core/units'
 import type { AddItem, WorkerNumber } from '@horus/core/client/api'
 import { addedJob, Adder } from './adder.ts'
@@ -27,7 +29,6 @@ import { type AnyTopic, conform, type JobTypes, topicName } from './topic.ts'
 import { unlessAborted } from './wait.ts'
 import { CONCURRENCY_DEFAULT, type Handlers, LEASE_MS_DEFAULT, workChecks, Worker, type WorkOptions } from './worker.ts'
 
-const PAYLOAD_BYTES_DEFAULT = 1024 * 1024
 const REQUEST_TIMEOUT_MS = 30_000
 const CONNECT_TIMEOUT_MS = 15_000
 const CLOSE_DRAIN_MS = 10_000
@@ -317,5 +318,4 @@ export class Topic {
   }
 }
 
-const PARTITIONS_MAX = 4096
 const NO_BODY = new Uint8Array(0)

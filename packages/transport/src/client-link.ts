@@ -3,6 +3,7 @@
 
 import { lookup } from 'node:dns'
 import type { ClusterId } from '@horus/core/units'
+import { AfterTurn } from './after-turn.ts'
 import { demandLoopback, isIpv4, splitHost, toAddress } from './address.ts'
 import { mistaken } from './acquaintance.ts'
 import type { Connection } from './connection.ts'
@@ -70,7 +71,7 @@ class DialledLink implements ClientLink {
   #abandon: (() => void) | undefined
   #looking: NodeJS.Timeout | undefined
   #ended = false
-  #flushExpected = false
+  readonly #afterTurn = new AfterTurn(() => this.flush())
 
   constructor(options: ClientLinkOptions) {
     this.address = options.address
@@ -140,7 +141,7 @@ class DialledLink implements ClientLink {
       failed: (error) => this.#end(error),
       message: (payload) => this.#options.onMessage(payload),
       closed: (reason) => this.#end(reason.code === 'closed' ? reason : new TransportError(reason.code, `${this.address}: ${reason.message}`)),
-      queued: () => this.#expectFlush(),
+      queued: () => this.#afterTurn.expect(),
       drained: () => this.#options.onDrain?.(),
     })
   }
@@ -159,15 +160,6 @@ class DialledLink implements ClientLink {
     this.#abandon?.()
     clearInterval(this.#looking)
     this.#options.onClose(reason)
-  }
-
-  #expectFlush(): void {
-    if (this.#flushExpected) return
-    this.#flushExpected = true
-    setImmediate(() => {
-      this.#flushExpected = false
-      this.flush()
-    })
   }
 }
 

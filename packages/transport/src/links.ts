@@ -10,6 +10,7 @@
 
 import type { Socket } from 'node:net'
 import type { Address, ConnectionId, NodeId } from '@horus/core/units'
+import { AfterTurn } from './after-turn.ts'
 import { demandLoopback, isLoopback, parseAddress, plainHost } from './address.ts'
 import { ClientLinks } from './client-links.ts'
 import { mistaken, objection } from './acquaintance.ts'
@@ -49,7 +50,8 @@ export class NodeLinks {
   /** The host part of the own address, to dial from. */
   #from: string | undefined
   #dirty: Connection[] = []
-  #flushExpected = false
+  /** Asked for after a message was handed over, it comes right behind the turn that the host asked for while it took the message. */
+  readonly #afterTurn = new AfterTurn(() => this.flush())
   #looking: NodeJS.Timeout | undefined
   #closing = false
 
@@ -264,7 +266,7 @@ export class NodeLinks {
     return {
       frame: (message) => {
         this.#clients.message(client, message)
-        this.#expectFlush()
+        this.#afterTurn.expect()
       },
       ended: (reason) => this.#clients.ended(client, reason, this.#closing),
     }
@@ -318,7 +320,7 @@ export class NodeLinks {
 
   #message(peer: Peer, payload: Uint8Array): void {
     this.#handlers.message(peer.node, payload)
-    this.#expectFlush()
+    this.#afterTurn.expect()
   }
 
   #linkClosed(peer: Peer, reason: TransportError): void {
@@ -342,17 +344,7 @@ export class NodeLinks {
 
   #queued(connection: Connection): void {
     this.#dirty.push(connection)
-    this.#expectFlush()
-  }
-
-  /** Asked for after a message was handed over, this runs right behind the turn that the host asked for while it took the message. */
-  #expectFlush(): void {
-    if (this.#flushExpected) return
-    this.#flushExpected = true
-    setImmediate(() => {
-      this.#flushExpected = false
-      this.flush()
-    })
+    this.#afterTurn.expect()
   }
 
   #look(): void {

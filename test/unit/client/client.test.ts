@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Operation } from '@horus/core/message/command'
-import { A, B, FakeCluster, type FakeJob } from './fake-cluster.js'
+import { A, B, FakeCluster, type FakeJob } from './fake-cluster.ts'
 
 test('adds of one turn become one command', () => {
   const cluster = new FakeCluster()

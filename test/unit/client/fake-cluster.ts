@@ -5,9 +5,9 @@ import { Client } from '@horus/core/client/client'
 import type { ClientInput, ClientOutbox, LeasedJob, LeaseKey, LinkId, Outcome, WorkerNumber } from '@horus/core/client/api'
 import { deliver } from '@horus/core/message/client'
 import { Random } from '@horus/core/random'
-import { A, B, FakeNodes } from './fake-nodes.js'
+import { A, B, FakeNodes } from './fake-nodes.ts'
 
-export { A, B, type FakeJob } from './fake-nodes.js'
+export { A, B, type FakeJob } from './fake-nodes.ts'
 export const WORKER = 1 as WorkerNumber
 const HASTY_WAKES_MAX = 20
 

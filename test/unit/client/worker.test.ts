@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Operation } from '@horus/core/message/command'
-import { A, B, FakeCluster, WORKER } from './fake-cluster.js'
+import { A, B, FakeCluster, WORKER } from './fake-cluster.ts'
 
 const waitingJob = (number: number) => ({ number, payload: new Uint8Array(1), state: 'waiting' as const, session: 0, token: 0, attempt: 0 })
 

@@ -28,7 +28,7 @@ export interface Held {
 
 export const P = 7 as PartitionId
 export const SHARD = 3 as ShardId
-const none = new Uint8Array(0)
+export const none = new Uint8Array(0)
 
 /** What applying one entry did. */
 export class Seen {

@@ -6,12 +6,11 @@ import { encode } from '@horus/core/message/layout'
 import { Random } from '@horus/core/random'
 import { Shard } from '@horus/core/shard'
 import type { LogIndex } from '@horus/core/units'
-import { addOf, bytesOf, groupsOf, type Held, type Item, Seen, SHARD, TestLog } from './log.ts'
+import { addOf, bytesOf, groupsOf, type Held, type Item, none, Seen, SHARD, TestLog } from './log.ts'
 import { type Expected, Model, ModelPartition } from './model.ts'
 
 const NAMES = ['bill', 'mail', 'scan']
 const PARTITIONS = [4, 9]
-const none = new Uint8Array(0)
 
 /** A log whose entries are applied twice: to books that live on, and to books that are often restored from a snapshot. */
 class TwinLog extends TestLog {

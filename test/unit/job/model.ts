@@ -5,10 +5,9 @@ import { backoffMs } from '@horus/core/job/backoff'
 import { JobState, LostReason } from '@horus/core/message/client'
 import { addAnswer, Backoff, cancelAnswer, Code, extendAnswer, FailMode, leasedAnswer } from '@horus/core/message/command'
 import { encode } from '@horus/core/message/layout'
-import type { Held, Item } from './log.ts'
+import { type Held, type Item, none } from './log.ts'
 
 const HOUR = 3_600_000
-const none = new Uint8Array(0)
 
 export interface ModelJob {
   readonly number: number

@@ -14,13 +14,14 @@ import { type ConsensusMessage, consensusRows } from '@horus/core/message/consen
 import { Table } from '@horus/core/message/layout'
 import { Random } from '@horus/core/random'
 import type { Epoch, Instant, LogIndex, NodeId, ReplicaNumber, ShardId, WallTime } from '@horus/core/units'
+import { idOf as nodeOf } from '../names.ts'
 import { ModelJournal } from './model.ts'
+
+export { idOf as nodeOf } from '../names.ts'
 
 export const table = new Table<(typeof consensusRows)[number]>(consensusRows)
 export const shard = 7 as ShardId
 const ITEM_BYTES = 64
-
-export const nodeOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
 
 /** An entry that carries a number, so that it can be told from all others. */
 export function entryOf(id: number): Uint8Array {

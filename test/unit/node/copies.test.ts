@@ -10,9 +10,9 @@ import { type FollowerInput, type FollowerOutbox, RegistryFeed, type RegistryFee
 import { RegistryCode } from '@horus/core/message/registry'
 import { Random } from '@horus/core/random'
 import { Registry } from '@horus/core/registry/registry'
-import type { Address, ClusterId, Instant, LogIndex, NodeId, WallTime } from '@horus/core/units'
+import type { Address, ClusterId, Instant, LogIndex, WallTime } from '@horus/core/units'
+import { idOf } from '../names.ts'
 
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
 const at = (ms: number): Now => ({ monotonic: ms as Instant, wall: ms as WallTime })
 const addresses = Array.from({ length: 9 }, (_, i) => `10.0.0.${i}:1` as Address)
 const entry = (k: number): Uint8Array => new Uint8Array(17).fill(k, 16).fill(0x41, 0, 1)

@@ -7,9 +7,8 @@ import { Founding, type FoundingInput, type FoundingOutbox } from '@horus/core/n
 import type { IdentityChanges, IdentityState } from '@horus/core/node/identity'
 import { Random } from '@horus/core/random'
 import type { Address, ClusterId, Instant, NodeId } from '@horus/core/units'
-import { addressOf, type Host, Network } from './network.ts'
-
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
+import { addressOf, idOf } from '../names.ts'
+import { type Host, Network } from './network.ts'
 
 interface Options { readonly expect: number; readonly values?: readonly number[]; readonly ineligible?: readonly number[]; readonly alone?: boolean }
 

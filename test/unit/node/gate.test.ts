@@ -3,9 +3,9 @@ import { test } from 'node:test'
 import { DATAGRAM_BYTES_MAX, type GossipMessage } from '@horus/core/message/gossip'
 import { Gate } from '@horus/core/node/gate'
 import { Random } from '@horus/core/random'
-import type { Address, ClusterId, NodeId } from '@horus/core/units'
+import type { Address, ClusterId } from '@horus/core/units'
+import { idOf } from '../names.ts'
 
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
 const A = 'a'.repeat(32) as ClusterId
 const B = 'b'.repeat(32) as ClusterId
 const FROM = '10.0.0.9:6470' as Address

@@ -9,8 +9,8 @@ import { Rota } from '@horus/core/node/membership/rota'
 import { Suspicion, suspicionLimits } from '@horus/core/node/membership/suspicion'
 import { Random } from '@horus/core/random'
 import type { Address, Epoch, Instant, NodeId, ShardId, Term } from '@horus/core/units'
+import { idOf } from '../names.ts'
 
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
 const at = (ms: number): Instant => ms as Instant
 
 test('a suspicion is patient while nobody confirms it and short once enough have', () => {

@@ -9,10 +9,8 @@ import { Membership, type MembershipInput, type MembershipOutbox } from '@horus/
 import type { MembershipSettings } from '@horus/core/node/membership/settings'
 import { Random } from '@horus/core/random'
 import type { Address, ClusterId, Epoch, Instant, NodeId, ShardId, Term } from '@horus/core/units'
-import { addressOf, type Host, Network } from './network.ts'
-
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
-const CLUSTER = 'c'.repeat(32) as ClusterId
+import { CLUSTER, addressOf, idOf } from '../names.ts'
+import { type Host, Network } from './network.ts'
 
 interface Options { readonly cluster?: string; readonly clusterId?: ClusterId; readonly boot?: number; readonly address?: Address; readonly range?: number; readonly settings?: Partial<MembershipSettings> }
 

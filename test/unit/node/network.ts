@@ -119,5 +119,3 @@ export class Network {
     } else this.time += 1000
   }
 }
-
-export const addressOf = (i: number): Address => `10.0.0.${i + 1}:6470` as Address

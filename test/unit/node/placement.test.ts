@@ -6,8 +6,8 @@ import { type Copy, Replacement, type ReplacementAction, replacementSettings, ty
 import { leadToHandOver } from '@horus/core/node/spread'
 import { Random } from '@horus/core/random'
 import type { Epoch, Instant, NodeId, ShardId, Term } from '@horus/core/units'
+import { idOf } from '../names.ts'
 
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
 const numbers = (nodes: readonly NodeId[]): number[] => nodes.map((node) => parseInt(node, 16) - 1)
 const candidate = (i: number, value = i, zone = ''): Candidate => ({ node: idOf(i), value, zone })
 const REGISTRY = 0 as ShardId

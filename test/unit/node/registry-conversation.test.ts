@@ -12,10 +12,8 @@ import { type CallerOutbox, RegistryCaller, type RegistryUser, type RegistryWish
 import { type FollowerOutbox, RegistryFeed, RegistryFollower } from '@horus/core/node/registry-feed'
 import { Registry, type RegistryEffects, type ShardRecord } from '@horus/core/registry/registry'
 import type { Address, ClusterId, Instant, LogIndex, NodeId } from '@horus/core/units'
-import { addressOf, type Host, Network } from './network.ts'
-
-const CLUSTER = 'c'.repeat(32) as ClusterId
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
+import { CLUSTER, addressOf, idOf } from '../names.ts'
+import { type Host, Network } from './network.ts'
 
 /** Shard 0's log without consensus: whoever leads appends, the masters apply a moment later. */
 class Ledger {

@@ -6,9 +6,8 @@ import { admitted, type NodeRecord, RegistryCode, type RegistryEntry, registryLo
 import { Random } from '@horus/core/random'
 import { Registry, type RegistryEffects, type ShardRecord } from '@horus/core/registry/registry'
 import type { Address, ClusterId, LeaseTime, LogIndex, NodeId, ShardId, WallTime } from '@horus/core/units'
+import { CLUSTER, idOf } from '../names.ts'
 
-const CLUSTER = 'c'.repeat(32) as ClusterId
-const idOf = (i: number): NodeId => (i + 1).toString(16).padStart(32, '0') as NodeId
 const stamps = { leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime }
 const record = (i: number, changes: Partial<NodeRecord> = {}): NodeRecord => ({ node: idOf(i), address: `10.0.0.${i}:1` as Address, value: i, zone: '', version: '1', eligible: true, ...changes })
 

@@ -3,7 +3,7 @@
 import type { LinkId } from '@horus/core/client/api'
 import type { Address } from '@horus/core/units'
 import { type ChannelEvents, type ClientChannel, type ClientTransport, Horus } from '@horus/sdk'
-import { A, FakeNodes } from '../client/fake-nodes.js'
+import { A, FakeNodes } from '../client/fake-nodes.ts'
 
 export class FakeTransport extends FakeNodes implements ClientTransport {
   readonly #channels = new Map<LinkId, { readonly address: Address; readonly events: ChannelEvents }>()

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Operation } from '@horus/core/message/command'
 import { Horus, HorusError, jobTopic, LeaseLost, PermanentError, RetryLater, type StandardSchema, type Worker } from '@horus/sdk'
-import { A, B } from '../client/fake-nodes.js'
-import { FakeTransport, next, until, withHorus } from './fake-transport.js'
+import { A, B } from '../client/fake-nodes.ts'
+import { FakeTransport, next, until, withHorus } from './fake-transport.ts'
 
 const withCode = (code: string) => (error: unknown) => error instanceof HorusError && error.code === code
 

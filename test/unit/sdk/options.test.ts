@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Horus, HorusError, InvalidOption, NoQuorum } from '@horus/sdk'
-import { FakeTransport, withHorus } from './fake-transport.js'
+import { FakeTransport, withHorus } from './fake-transport.ts'
 
 const saying = (...parts: string[]) => (error: unknown) => {
   assert.ok(error instanceof InvalidOption, String(error))

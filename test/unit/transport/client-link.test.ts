@@ -5,7 +5,7 @@ import { afterEach, test } from 'node:test'
 import type { ClusterId } from '@horus/core/units'
 import { FrameBatch } from '@horus/transport/frame'
 import { common, encodeHello } from '@horus/transport/hello'
-import { closeAll, rawConnection, startClient, startNode, text } from './harness.js'
+import { closeAll, rawConnection, startClient, startNode, text } from './harness.ts'
 
 afterEach(closeAll)
 

@@ -7,7 +7,7 @@ import type { Address } from '@horus/core/units'
 import { listenTogether } from '@horus/transport/bind'
 import { TransportError } from '@horus/transport/errors'
 import { GossipSocket } from '@horus/transport/gossip-socket'
-import { closeAll, introduce, nodeIdOf, rawConnection, repeat, startClient, startNode, text } from './harness.js'
+import { closeAll, introduce, nodeIdOf, rawConnection, repeat, startClient, startNode, text } from './harness.ts'
 
 afterEach(closeAll)
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { common, type NodeHello } from '@horus/transport/hello'
 import type { Connection } from '@horus/transport/connection'
 import { judge, Peer, WAITING_BYTES_MAX } from '@horus/transport/peer'
-import { nodeIdOf } from './harness.js'
+import { nodeIdOf } from './harness.ts'
 
 const [lower, higher] = [nodeIdOf('1'), nodeIdOf('2')]
 const hello = (from: string, instance = 'first'): NodeHello => ({ ...common('test', undefined, 0, '0'), role: 'node', nodeId: nodeIdOf(from), value: 1, boot: 1, instance, expects: undefined })

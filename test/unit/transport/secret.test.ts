@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { afterEach, test } from 'node:test'
 import { Keyring } from '@horus/transport/keyring'
-import { closeAll, introduce, rawConnection, startClient, startNode, text } from './harness.js'
+import { closeAll, introduce, rawConnection, startClient, startNode, text } from './harness.ts'
 
 afterEach(closeAll)
 

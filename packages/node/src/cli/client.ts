@@ -1,14 +1,15 @@
 //! How the client verbs reach a cluster: any node will do, it relays to the leader.
 
 import { Horus } from '@horus/sdk'
-import { clusterOf, DEFAULT_PORT, optionsOfEnvironment, secretOf } from '../config.ts'
+import { PORT_DEFAULT } from '@horus/transport'
+import { CLUSTER_DEFAULT, clusterOf, optionsOfEnvironment, secretOf } from '../config.ts'
 import { UsageError } from '../errors.ts'
 import { hostPort, staysHere } from '../range.ts'
 import type { CommandLine, FlagTable } from './flags.ts'
 
 export const CLIENT_FLAGS: FlagTable = {
-  node: { value: 'HOST:PORT', help: `a node of the cluster, or several with commas; default 127.0.0.1:${DEFAULT_PORT}` },
-  cluster: { value: 'NAME', help: "the cluster's name; default horus" },
+  node: { value: 'HOST:PORT', help: `a node of the cluster, or several with commas; default 127.0.0.1:${PORT_DEFAULT}` },
+  cluster: { value: 'NAME', help: `the cluster's name; default ${CLUSTER_DEFAULT}` },
   'secret-file': { value: 'FILE', help: "the cluster's secret" },
 }
 
@@ -19,8 +20,8 @@ export const JSON_FLAG: FlagTable = { json: { value: '', help: 'print one line o
 
 export async function connect(line: CommandLine): Promise<Horus> {
   const environment = optionsOfEnvironment(process.env)
-  const nodes = line.text('node') ?? process.env['HORUS_NODE'] ?? `127.0.0.1:${DEFAULT_PORT}`
-  const seeds = nodes.split(',').map((text) => hostPort(text, '--node', DEFAULT_PORT))
+  const nodes = line.text('node') ?? process.env['HORUS_NODE'] ?? `127.0.0.1:${PORT_DEFAULT}`
+  const seeds = nodes.split(',').map((text) => hostPort(text, '--node', PORT_DEFAULT))
   const secretFile = line.text('secret-file')
   const secret = secretFile === undefined ? secretOf(environment) : secretOf({ secretFile })
   const far = seeds.find((seed) => !staysHere(seed.host))
