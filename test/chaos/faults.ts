@@ -8,8 +8,8 @@ import type { LocalCluster, LocalNode } from '@horus/node/local/cluster'
 import { delay, until } from '@horus/node/local/until'
 import { allMastersLive, shardOfTopic } from '@horus/node/local/watch'
 import type { Horus } from '@horus/sdk'
-import type { Doubts } from './doubts.ts'
-import type { Client } from './run.ts'
+import type { Client } from './clients.ts'
+import type { Inquiry } from './inquiry.ts'
 import { LEASE_MS, TOPIC } from './settings.ts'
 
 export interface FaultsOptions {
@@ -17,7 +17,7 @@ export interface FaultsOptions {
   readonly watcher: Horus
   readonly random: Random
   readonly workers: readonly Client[]
-  readonly doubts: Doubts
+  readonly inquiry: Inquiry
   readonly say: (text: string) => void
   readonly show: (fraction: number, text: string) => void
 }
@@ -113,11 +113,10 @@ export class Faults {
   // ---- workers -------------------------------------------------------------------------------------------------------
 
   async #breakWorkers(): Promise<void> {
-    const { random, workers, doubts } = this.#options
+    const { random, workers, inquiry } = this.#options
     while (!this.#over()) {
       await this.#rest(2 * STEP_MS_MAX)
-      const number = random.below(workers.length)
-      const worker = workers[number]!
+      const worker = random.pick(workers)
       if (random.chance(0.5)) {
         this.#options.say(`stop ${worker.name}`)
         this.counts.pauses++
@@ -129,10 +128,10 @@ export class Faults {
         this.counts.kills++
         const { name } = worker
         await worker.child.kill()
-        doubts.follow(name)
+        inquiry.follow(name)
         await this.#rest(STEP_MS_MAX)
         this.counts.restarts++
-        worker.start(number + 1)
+        worker.start()
       }
     }
   }

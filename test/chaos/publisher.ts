@@ -6,7 +6,7 @@ import { Recorder } from '@horus/node/history/recorder'
 import { endWithParent } from '@horus/node/local/children'
 import { delay } from '@horus/node/local/until'
 import { Horus } from '@horus/sdk'
-import { readSettings, TOPIC, type FromPublisher, type ToPublisher } from './settings.ts'
+import { CONNECT_TIMEOUT, readSettings, TOPIC, type FromPublisher, type ToPublisher } from './settings.ts'
 
 const BATCH_MAX = 16
 const PAUSE_MS_MAX = 40
@@ -22,7 +22,7 @@ process.on('message', (message: ToPublisher) => {
 })
 endWithParent()
 
-const horus = await Horus.connect({ cluster: settings.cluster, seeds: settings.seeds })
+const horus = await Horus.connect({ cluster: settings.cluster, seeds: settings.seeds, connectTimeout: CONNECT_TIMEOUT })
 const inFlight = new Set<Promise<boolean>>()
 let count = 0
 while (!finishing) {

@@ -2,19 +2,19 @@
 
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Random } from '@horus/core/random'
 import { checkHistory, type Finding } from '@horus/node/history/check'
 import { readHistory } from '@horus/node/history/recorder'
 import { randomSubnet } from '@horus/node/local/addresses'
-import { Child } from '@horus/node/local/children'
 import { LocalCluster } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
-import { allMastersLive, viewsOf } from '@horus/node/local/watch'
+import { allMastersLive } from '@horus/node/local/watch'
 import { Horus } from '@horus/sdk'
-import { Doubts } from './doubts.ts'
+import { Client } from './clients.ts'
 import { Faults } from './faults.ts'
-import { TOPIC, type ClientSettings, type ToPublisher } from './settings.ts'
+import { Inquiry } from './inquiry.ts'
+import { reportUnended } from './report.ts'
+import { TOPIC, type ToPublisher } from './settings.ts'
 
 export interface ChaosOptions {
   readonly seconds: number
@@ -41,45 +41,16 @@ export interface ChaosOutcome {
   readonly findings: readonly Finding[]
 }
 
-const SCRIPTS = {
-  publisher: fileURLToPath(new URL('./publisher.js', import.meta.url)),
-  worker: fileURLToPath(new URL('./worker.js', import.meta.url)),
-}
 const NODES = 5
 const PUBLISHERS = 2
 const WORKERS = 3
 const FOUND_MS_MAX = 30_000
 const HEAL_MS_MAX = 40_000
 const DRAIN_MS_MAX = 40_000
+const STOP_MS_MAX = 15_000
 
 export function faultsOf(outcome: ChaosOutcome): number {
   return outcome.lost + outcome.doublyLeased + outcome.rerunAfterComplete + outcome.phantoms + outcome.duplicates
-}
-
-/** A process of a role that is started again, under a new name, whenever it was killed. */
-export class Client {
-  readonly role: 'publisher' | 'worker'
-  readonly #settings: Omit<ClientSettings, 'name' | 'seed'>
-  readonly #random: Random
-  readonly #onMessage: (message: unknown) => void
-  #incarnation = 0
-  name = ''
-  child: Child
-
-  constructor(role: Client['role'], number: number, settings: Omit<ClientSettings, 'name' | 'seed'>, random: Random, onMessage: (message: unknown) => void = () => {}) {
-    this.role = role
-    this.#settings = settings
-    this.#random = random
-    this.#onMessage = onMessage
-    this.child = this.start(number)
-  }
-
-  start(number: number): Child {
-    this.name = `${this.role}-${number}-${++this.#incarnation}`
-    const settings: ClientSettings = { ...this.#settings, name: this.name, seed: this.#random.u32() }
-    this.child = new Child(SCRIPTS[this.role], { args: [JSON.stringify(settings)], onMessage: this.#onMessage })
-    return this.child
-  }
 }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
@@ -103,12 +74,14 @@ async function play(options: ChaosOptions, random: Random, cluster: LocalCluster
   await until('the cluster is founded', async () => allMastersLive(cluster, await watcher.status()), FOUND_MS_MAX)
   const settings = { cluster: cluster.name, seeds: cluster.addresses, history }
   let finished = 0
-  for (let i = 1; i <= PUBLISHERS; i++) clients.push(new Client('publisher', i, settings, random.fork(), () => void finished++))
-  for (let i = 1; i <= WORKERS; i++) clients.push(new Client('worker', i, settings, random.fork()))
+  for (let i = 1; i <= PUBLISHERS; i++) clients.push(new Client('publisher', i, { settings, random: random.fork(), say: options.say, onMessage: () => void finished++ }))
+  for (let i = 1; i <= WORKERS; i++) {
+    clients.push(new Client('worker', i, { settings, random: random.fork(), say: options.say, onMessage: (message, { name }) => options.say(`${name}: ${message.kind === 'stats' ? message.text : message.kind}`) }))
+  }
   await until('the first job is completed', async () => (await watcher.counts(TOPIC)).completed > 0, FOUND_MS_MAX)
 
-  const doubts = new Doubts(watcher, history)
-  const faults = new Faults({ cluster, watcher, random: random.fork(), workers: clients.filter((client) => client.role === 'worker'), doubts, say: options.say, show: options.show })
+  const inquiry = new Inquiry(watcher, history)
+  const faults = new Faults({ cluster, watcher, random: random.fork(), workers: clients.filter((client) => client.role === 'worker'), inquiry, say: options.say, show: options.show })
   await faults.runFor(options.seconds * 1000)
 
   options.say('healed: the last jobs are worked off')
@@ -116,7 +89,7 @@ async function play(options: ChaosOptions, random: Random, cluster: LocalCluster
   const tried = async (waiting: Promise<unknown>): Promise<void> => {
     await waiting.catch(async (error: unknown) => {
       options.say((error as Error).message)
-      for (const line of await viewsOf(cluster)) options.say(line)
+      await reportUnended({ cluster, watcher, clients, say: options.say }).catch((reason: unknown) => options.say(`no report: ${(reason as Error).message}`))
     })
   }
   await tried(until('every shard has three live masters', async () => allMastersLive(cluster, await watcher.status()), HEAL_MS_MAX))
@@ -125,8 +98,8 @@ async function play(options: ChaosOptions, random: Random, cluster: LocalCluster
     const { waiting, scheduled, active, retrying } = await watcher.counts(TOPIC)
     return waiting + scheduled + active + retrying === 0
   }, DRAIN_MS_MAX))
-  for (const client of clients) await client.child.stop()
-  await tried(doubts.settle(readHistory(history)))
+  await tried(inquiry.settle(() => readHistory(history)))
+  await Promise.all(clients.map((client) => client.child.stop(STOP_MS_MAX)))
   await watcher.close()
   const { acknowledged, completed, lost, doublyLeased, redelivered, rerunAfterComplete, phantoms, duplicates, longestGapMs, findings } = checkHistory(readHistory(history))
   return { seconds: options.seconds, seed: options.seed, ...faults.counts, acknowledged, completed, lost, doublyLeased, redelivered, rerunAfterComplete, phantoms, duplicates, longestGapMs, findings }

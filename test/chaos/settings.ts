@@ -16,6 +16,11 @@ export interface ClientSettings {
 
 export type ToPublisher = { readonly kind: 'finish' }
 export type FromPublisher = { readonly kind: 'finished' }
+export type ToWorker = { readonly kind: 'tell' }
+export type FromWorker = { readonly kind: 'stats'; readonly text: string }
+
+/** A client may be started while no node lives. */
+export const CONNECT_TIMEOUT = '5m'
 
 export function readSettings(): ClientSettings {
   return JSON.parse(process.argv[2]!) as ClientSettings

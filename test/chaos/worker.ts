@@ -6,7 +6,7 @@ import { recordWork } from '@horus/node/history/worker'
 import { endWithParent } from '@horus/node/local/children'
 import { delay } from '@horus/node/local/until'
 import { Horus } from '@horus/sdk'
-import { LEASE, LEASE_MS, readSettings, TOPIC } from './settings.ts'
+import { CONNECT_TIMEOUT, type FromWorker, LEASE, LEASE_MS, readSettings, TOPIC, type ToWorker } from './settings.ts'
 
 const CONCURRENCY = 40
 const QUICK_MS_MAX = 20
@@ -17,7 +17,7 @@ const settings = readSettings()
 const random = new Random(settings.seed)
 const recorder = new Recorder(settings.history, settings.name)
 endWithParent()
-const horus = await Horus.connect({ cluster: settings.cluster, seeds: settings.seeds })
+const horus = await Horus.connect({ cluster: settings.cluster, seeds: settings.seeds, connectTimeout: CONNECT_TIMEOUT })
 const worker = recordWork(horus, recorder, {
   topic: TOPIC,
   concurrency: CONCURRENCY,
@@ -31,4 +31,9 @@ const worker = recordWork(horus, recorder, {
 worker.on('error', (error) => process.stderr.write(`${error.message}\n`))
 process.once('SIGTERM', () => {
   void worker.stop({ drain: '10s' }).then(() => horus.close()).then(() => process.exit(0))
+})
+process.on('message', (message: ToWorker) => {
+  if (message.kind !== 'tell') return
+  const { active, completed, failed, lost } = worker.stats
+  process.send?.({ kind: 'stats', text: `${active} handlers run, ${completed} completed, ${failed} failed, ${lost} lost` } satisfies FromWorker)
 })

@@ -96,6 +96,27 @@ test('a job that the cluster says is completed is not lost, although its worker 
   assert.equal(checkHistory([...begun(), delivered(2, 'a', 7), { kind: 'found', at: 90, id: 'a', state: 'waiting' }]).lost, 1)
 })
 
+test('a job that was found completed stays so when its retention is over, and is never begun again', () => {
+  const found = (at: number, state: string): HistoryEvent => ({ kind: 'found', at, id: 'a', state })
+  const forgotten = checkHistory([...begun(), delivered(2, 'a', 7), found(90, 'completed'), found(900, 'gone')])
+  assert.deepEqual([forgotten.completed, faults(forgotten)], [1, []])
+  const again = checkHistory([...begun(), delivered(2, 'a', 7), found(90, 'completed'), delivered(2000, 'a', 9, 'w2')])
+  assert.deepEqual(faults(again), ['rerunAfterComplete'])
+})
+
+test('a completion whose outcome was never heard is in doubt until somebody finds out', () => {
+  const completing: HistoryEvent = { kind: 'completing', at: 3, process: 'w1', id: 'a', token: 7 }
+  const gaveUp: HistoryEvent = { kind: 'gaveUp', at: 4, process: 'w1', id: 'a', token: 7, reason: 'released' }
+  assert.deepEqual(jobsInDoubt([delivered(2, 'a', 7), completing, gaveUp]), ['a'])
+  assert.deepEqual(jobsInDoubt([delivered(2, 'a', 7), completing, gaveUp, { kind: 'found', at: 5, process: 'w1', id: 'a', state: 'completed' }]), [])
+  assert.deepEqual(jobsInDoubt([delivered(2, 'a', 7), completing, completed(4, 'a', 7)]), [])
+})
+
+test('a lost job is told with who had it last and what the cluster says of it', () => {
+  const verdict = checkHistory([...begun(), delivered(2, 'a', 7), { kind: 'completing', at: 3, process: 'w1', id: 'a', token: 7 }, { kind: 'found', at: 90, id: 'a', state: 'active', detail: 'token 7' }])
+  assert.match(verdict.findings[0]!.why, /7 of w1; w1 sent its completion; the cluster says: active, token 7/)
+})
+
 test('the longest gap runs between completions, the first from the first acknowledged add', () => {
   const verdict = checkHistory([...begun('a'), ...begun('b'), delivered(2, 'a', 7), completed(51, 'a', 7), delivered(52, 'b', 8), completed(90, 'b', 8)])
   assert.equal(verdict.longestGapMs, 50)

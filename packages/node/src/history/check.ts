@@ -3,7 +3,7 @@
 //!   lost              an acknowledged add that never completed (I1)
 //!   doublyLeased      two acknowledged completions; a token that does not rise; a delivery before the earlier holder's own
 //!                     bound had ended (I2)
-//!   rerunAfterComplete  a delivery of a job whose completion had been acknowledged (I3)
+//!   rerunAfterComplete  a delivery of a job whose completion had been acknowledged, or seen by somebody who asked (I3)
 //!   phantoms          an add that failed with NoQuorum, which says "never appended", and yet was delivered (I10)
 //!   duplicates        one add that became two jobs: a repeat under the same sequence must get the first answer (I7)
 //!
@@ -49,6 +49,9 @@ interface JobStory {
   acknowledged: boolean
   completedToken: number | undefined
   found: string | undefined
+  foundDetail: string | undefined
+  /** The last that a worker said of it. */
+  lastWord: string | undefined
 }
 
 /** `events` in the order of their clock, as `readHistory` gives them. */
@@ -58,12 +61,12 @@ export function checkHistory(events: readonly HistoryEvent[]): Verdict {
   return judge.verdict()
 }
 
-/** Jobs that a process, ended in the middle of its work, may have completed without living to write it down. */
+/** Jobs that a process may have completed without having heard of it, or without living to write it down. */
 export function jobsInDoubt(eventsOfProcess: readonly HistoryEvent[]): readonly string[] {
   const open = new Set<string>()
   for (const event of eventsOfProcess) {
     if (event.kind === 'completing') open.add(event.id)
-    else if (event.kind === 'completed' || event.kind === 'gaveUp') open.delete(event.id)
+    else if (event.kind === 'completed' || event.kind === 'found') open.delete(event.id)
   }
   return [...open]
 }
@@ -98,18 +101,25 @@ class Judge {
         return
       }
       case 'completing':
+        this.#job(event.id).lastWord = `${event.process} sent its completion`
         return
       case 'completed':
         return this.#complete(event)
       case 'gaveUp': {
+        this.#job(event.id).lastWord = `${event.process} gave it up (${event.reason})`
         // A lease that was called lost keeps its bound: the holder's own reckoning is what is being tested.
         const lease = event.reason === 'lost' ? undefined : this.#leaseOf(event.id, event.token, event.process)
         if (lease) lease.boundAt = Math.min(lease.boundAt, event.at)
         return
       }
-      case 'found':
-        this.#job(event.id).found = event.state
+      case 'found': {
+        const job = this.#job(event.id)
+        // What has ended is kept for a while only: once found completed, it is completed, even if it is gone later.
+        if (job.found === 'completed') return
+        job.found = event.state
+        job.foundDetail = event.detail
         return
+      }
       default:
         event satisfies never
     }
@@ -121,7 +131,7 @@ class Judge {
       if (job.key !== undefined && this.#refused.has(job.key)) this.#find('phantom', id, `its add '${job.key}' failed with NoQuorum, yet it was delivered`)
       if (!job.acknowledged) continue
       if (job.completedToken !== undefined || job.found === 'completed') completed++
-      else this.#find('lost', id, `acknowledged, but never completed (${job.leases.length} leases; in the end: ${job.found ?? 'not asked'})`)
+      else this.#find('lost', id, `acknowledged, but never completed (${endOf(job)})`)
     }
     return {
       acknowledged: this.#acknowledged,
@@ -155,6 +165,8 @@ class Judge {
     this.#named(event.id, job, event.key)
     // A delivery that waited in the socket of a stopped worker beyond its own bound leases nothing: the worker drops it.
     if (event.boundAt <= event.at) return
+    job.lastWord = `${event.process} began it`
+    if (job.found === 'completed') this.#find('rerunAfterComplete', event.id, `delivered to ${event.process} under token ${event.token} after somebody had found it completed`)
     const known = this.#leaseOf(event.id, event.token, event.process)
     if (known) {
       // The same lease, sent again over a new connection.
@@ -194,7 +206,7 @@ class Judge {
   #job(id: string): JobStory {
     let job = this.#jobs.get(id)
     if (!job) {
-      job = { leases: [], key: undefined, acknowledged: false, completedToken: undefined, found: undefined }
+      job = { leases: [], key: undefined, acknowledged: false, completedToken: undefined, found: undefined, foundDetail: undefined, lastWord: undefined }
       this.#jobs.set(id, job)
     }
     return job
@@ -213,4 +225,16 @@ class Judge {
     for (const finding of this.#findings) if (finding.what === what) ids.add(finding.id)
     return ids.size
   }
+}
+
+const LEASES_TOLD = 4
+
+/** For a report: who had the job, and what the cluster says of it. */
+function endOf({ leases, lastWord, found, foundDetail }: JobStory): string {
+  const told = leases.slice(-LEASES_TOLD).map(({ token, process }) => `${token} of ${process}`).join(', ')
+  return [
+    leases.length === 0 ? 'never leased' : `${leases.length} leases, the last ones ${told}`,
+    ...(lastWord === undefined ? [] : [lastWord]),
+    `the cluster says: ${found ?? 'not asked'}${foundDetail === undefined ? '' : `, ${foundDetail}`}`,
+  ].join('; ')
 }

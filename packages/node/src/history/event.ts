@@ -4,7 +4,7 @@
 //!   publisher   add ──▶ acknowledged | refused
 //!   worker      delivered ──▶ (extended …) ──▶ completing ──▶ completed
 //!                   └──────────────────────▶ gaveUp
-//!   driver      found: what the cluster says of a job whose worker did not live to write its end down
+//!   anyone      found: what the cluster says of a job whose end its worker does not know, or did not live to write down
 //!
 //! An event is on disk before what it tells of goes on (add before it is sent, delivered before the handler runs), so that a
 //! killed process leaves at most the end of a story out, never its beginning.
@@ -23,7 +23,8 @@ export type HistoryEvent =
   | { readonly kind: 'completed'; readonly at: number; readonly process: string; readonly id: string; readonly token: number }
   /** The worker ended the lease itself (`failed`, `released`) or was told that it is no longer its own (`lost`). */
   | { readonly kind: 'gaveUp'; readonly at: number; readonly process: string; readonly id: string; readonly token: number; readonly reason: 'failed' | 'released' | 'lost' }
-  | { readonly kind: 'found'; readonly at: number; readonly id: string; readonly state: string }
+  /** `detail`: what else the cluster says of the job, for people. */
+  | { readonly kind: 'found'; readonly at: number; readonly process?: string; readonly id: string; readonly state: string; readonly detail?: string }
 
 /** The one clock of all processes of this machine, in milliseconds. */
 export function clock(): number {

@@ -1,6 +1,7 @@
 //! Works on jobs and writes down what it was given and what came of it.
 
 import type { Horus, Job, Worker } from '@horus/sdk'
+import { Doubts } from './doubts.ts'
 import { clock } from './event.ts'
 import type { Recorder } from './recorder.ts'
 
@@ -20,6 +21,7 @@ export function recordWork(horus: Horus, recorder: Recorder, work: RecordedWork)
   /** Leases whose handler is over: if the completion fails, the worker hands them back itself. */
   const finished = new Set<string>()
   const leaseOf = (job: Pick<Job, 'id' | 'fencingToken'>): string => `${job.id} ${job.fencingToken}`
+  const doubts = new Doubts(horus, work.topic, recorder)
   const worker = horus.work(work.topic, async (job) => {
     const { id, fencingToken: token, attempt } = job
     const data = job.data as KeyedData
@@ -41,7 +43,9 @@ export function recordWork(horus: Horus, recorder: Recorder, work: RecordedWork)
     work.onCompleted?.()
   })
   worker.on('lost', (job) => {
-    recorder.record({ kind: 'gaveUp', id: job.id, token: job.fencingToken, reason: finished.delete(leaseOf(job)) ? 'released' : 'lost' })
+    const ended = finished.delete(leaseOf(job))
+    recorder.record({ kind: 'gaveUp', id: job.id, token: job.fencingToken, reason: ended ? 'released' : 'lost' })
+    if (ended) doubts.follow(job.id)
   })
   return worker
 }
