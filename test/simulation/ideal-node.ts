@@ -181,6 +181,8 @@ export class IdealNode implements ReplicaActor {
       partitionsOf: (topic) => this.#log.topics.get(topic)?.map((partition) => ({ partition, shard: SHARD })),
       leaderOf: () => SELF,
       addressOf: () => this.#address,
+      currentAt: (now) => now.monotonic,
+      refresh: () => {},
       createTopic: (now, topic, partitions) => this.#createTopic(now, topic, partitions),
       status: () => ({ kind: 'queryAnswer', request: 0, code: Code.notFound, body: new Uint8Array(0) }),
     }

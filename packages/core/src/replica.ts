@@ -37,6 +37,8 @@ const SNAPSHOT_BYTES = 256 * 1024 * 1024
 const DIGEST_ENTRIES = 64
 /** How often idle shards are looked for that keep an old segment from going. */
 const TIDY_MS = 1000
+/** How often a leader repeats that it leads: a node that the gossip missed does not know where to send its clients. */
+const HINT_MS = 5000
 /** After `stop` the lead has so long to be taken over. */
 const STOP_MS = 3000
 
@@ -55,6 +57,7 @@ export class Replica {
   #ready = false
   #stopping = Infinity
   #tidyAt = 0
+  #hintAt = 0
   /** What somebody has said and nobody has heard yet: some a turn, never one a job. */
   #noted: (() => void)[] = []
   #nextTicket = 1
@@ -216,6 +219,10 @@ export class Replica {
 
   #tidy(now: Now): void {
     this.#tidyAt = now.monotonic + TIDY_MS
+    if (this.#hintAt <= now.monotonic) {
+      this.#hintAt = now.monotonic + HINT_MS
+      for (const hosted of this.#led()) this.#tellHint(hosted)
+    }
     for (const shard of this.#journal.holdingOldest()) this.#copies.hosted.get(shard)?.leaveOldest(now)
   }
 

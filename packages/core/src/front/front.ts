@@ -19,6 +19,10 @@ export interface Directory {
   partitionsOf(topic: string): readonly { readonly partition: PartitionId; readonly shard: ShardId }[] | undefined
   leaderOf(shard: ShardId): NodeId | undefined
   addressOf(node: NodeId): Address | undefined
+  /** When `partitionsOf` was last sure to know every topic; a node that has just started knows none. */
+  currentAt(now: Now): number
+  /** Brings it up to date; `Front.wake` is called then. */
+  refresh(now: Now): void
   /** Asks the registry for the topic; it shows up in `partitionsOf` when it is there. */
   createTopic(now: Now, topic: string, partitions: number): void
   status(): ClientMessage & { kind: 'queryAnswer' }
@@ -156,7 +160,7 @@ export class Front {
 
   /** The registry has changed, or time has passed: answers what can be answered now. */
   wake(now: Now, outbox: FrontOutbox): void {
-    this.#locates.settle(now, (topic) => this.#directory.partitionsOf(topic), (waiting, partitions) => {
+    this.#locates.settle(now, this.#directory, (waiting, partitions) => {
       const message = this.#located(waiting.request, partitions)
       outbox.client(waiting.connection, connectionTable.encode(message))
     })
@@ -164,12 +168,14 @@ export class Front {
 
   #locate(now: Now, connection: ConnectionId, message: ConnectionMessage & { kind: 'locate' }, outbox: FrontOutbox): void {
     const partitions = this.#directory.partitionsOf(message.topic)
-    if (partitions !== undefined || !message.create) {
+    if (partitions !== undefined || (!message.create && this.#directory.currentAt(now) >= now.monotonic)) {
       outbox.client(connection, connectionTable.encode(this.#located(message.request, partitions)))
       return
     }
-    const known = this.#locates.wait(now, { connection, request: message.request, topic: message.topic, partitions: message.partitions })
-    if (known) this.#directory.createTopic(now, message.topic, message.partitions)
+    const { request, topic, create } = message
+    const waits = this.#locates.wait(now, { connection, request, topic, create })
+    if (waits && create) this.#directory.createTopic(now, topic, message.partitions)
+    else if (waits) this.#directory.refresh(now)
     else outbox.client(connection, connectionTable.encode({ kind: 'located', request: message.request, code: Code.backpressure, partitions: [], leaders: [] }))
   }
 

@@ -138,6 +138,8 @@ export type FollowerInput =
   /** This node is a master of the registry itself: nothing is to be followed. */
   | { readonly kind: 'stop' }
   | { readonly kind: 'masters'; readonly masters: readonly NodeId[] }
+  /** Somebody wants to know what is new now. */
+  | { readonly kind: 'refresh' }
   | { readonly kind: 'message'; readonly from: NodeId; readonly message: RegistryFeedMessage }
 
 export interface FollowerOutbox {
@@ -148,6 +150,8 @@ export interface FollowerOutbox {
   image(index: LogIndex, image: Uint8Array): void
 }
 
+/** However many ask, a master is asked no more often. */
+const REFRESH_EVERY_MS = 50
 /** An image of more pieces than this is refused: 256 MiB. */
 const PIECES_MAX = 1024
 
@@ -159,6 +163,8 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
   #asked: NodeId | undefined
   #wakeAt: Instant = never
   #following = false
+  #askedAt = -Infinity
+  #currentAt = -Infinity
   #pieces: { readonly from: NodeId; readonly index: LogIndex; readonly parts: number; readonly bytes: Uint8Array[] } | undefined
 
   constructor(options: { readonly random: Random; readonly settings?: Partial<FollowerSettings> }) {
@@ -172,6 +178,11 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
 
   get wakeAt(): Instant {
     return this.#wakeAt
+  }
+
+  /** When the copy was last known to hold all that the asked master knew when it was asked; -Infinity before. */
+  get currentAt(): number {
+    return this.#currentAt
   }
 
   receive(now: Now, input: FollowerInput, outbox: FollowerOutbox): void {
@@ -191,6 +202,11 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
         if (first && this.#following) this.#ask(now, outbox)
         return
       }
+      case 'refresh':
+        if (!this.#following) return
+        if (now.monotonic >= this.#askedAt + REFRESH_EVERY_MS) this.#ask(now, outbox)
+        else this.#wakeAt = Math.min(this.#wakeAt, this.#askedAt + REFRESH_EVERY_MS) as Instant
+        return
       case 'message':
         if (this.#following) this.#fed(now, input.from, input.message, outbox)
         return
@@ -209,6 +225,7 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
     if (this.#masters.length === 0) return
     const others = this.#masters.filter((node) => node !== this.#asked)
     this.#asked = this.#random.pick(others.length > 0 ? others : this.#masters)
+    this.#askedAt = now.monotonic
     this.#pieces = undefined
     outbox.send(this.#asked, { kind: 'registryFollow', from: this.#applied })
   }
@@ -221,10 +238,10 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
     const known = this.#applied + 1 - message.first
     if (known < 0) return this.#ask(now, outbox)
     const news = message.entries.slice(known)
-    if (news.length === 0) return
     const first = (this.#applied + 1) as LogIndex
     this.#applied = (this.#applied + news.length) as LogIndex
-    outbox.entries(first, news)
+    if (from === this.#asked && this.#applied >= message.applied) this.#currentAt = this.#askedAt
+    if (news.length > 0) outbox.entries(first, news)
   }
 
   #piece(now: Now, from: NodeId, message: Extract<RegistryFeedMessage, { kind: 'registryImage' }>, outbox: FollowerOutbox): void {
@@ -237,7 +254,10 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
     if (pieces.bytes.length < pieces.parts) return
     this.#pieces = undefined
     this.#applied = message.index
-    if (from === this.#asked) this.#wakeAt = (now.monotonic + this.#settings.renewMs) as Instant
+    if (from === this.#asked) {
+      this.#wakeAt = (now.monotonic + this.#settings.renewMs) as Instant
+      this.#currentAt = this.#askedAt
+    }
     outbox.image(message.index, joined(pieces.bytes))
   }
 
@@ -248,6 +268,8 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
     copy.#asked = this.#asked
     copy.#wakeAt = this.#wakeAt
     copy.#following = this.#following
+    copy.#askedAt = this.#askedAt
+    copy.#currentAt = this.#currentAt
     copy.#pieces = this.#pieces && { ...this.#pieces, bytes: [...this.#pieces.bytes] }
     return copy as this
   }

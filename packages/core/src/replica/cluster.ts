@@ -206,6 +206,8 @@ export class Cluster {
       case 'registryFeed':
       case 'registryImage':
         parts.follower.receive(now, { kind: 'message', from, message }, this.#followerOutbox)
+        // Even where it brings nothing new: somebody may wait to hear just that.
+        this.#dirty = true
         break
       case 'registryFollow':
         break
@@ -248,6 +250,18 @@ export class Cluster {
   born(now: Now, shard: ShardId): void {
     const bornBefore = this.#births.born(shard, this.state.bornBefore)
     if (bornBefore !== undefined) this.#save(now, 'replica', 0, { bornBefore })
+    this.#drain(now)
+  }
+
+  /** When the registry as it is known here was last sure to hold everything; -Infinity before. */
+  registryCurrentAt(now: Now): number {
+    const { hosted } = this.#registry
+    if (hosted !== undefined) return hosted.leader === undefined ? -Infinity : now.monotonic
+    return this.#parts?.follower.currentAt ?? -Infinity
+  }
+
+  refreshRegistry(now: Now): void {
+    this.#parts?.follower.receive(now, { kind: 'refresh' }, this.#followerOutbox)
     this.#drain(now)
   }
 

@@ -56,6 +56,14 @@ export class NodeDirectory implements Directory, Surroundings {
     this.#cluster.createTopic(now, topic, partitions)
   }
 
+  currentAt(now: Now): number {
+    return this.#cluster.registryCurrentAt(now)
+  }
+
+  refresh(now: Now): void {
+    this.#cluster.refreshRegistry(now)
+  }
+
   // ---- for leaders -----------------------------------------------------------------------------------------------
 
   get self(): NodeId {

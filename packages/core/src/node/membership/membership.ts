@@ -34,7 +34,7 @@ export type MembershipInput =
   | { readonly kind: 'probe'; readonly to: Address }
   /** What others know of this node has changed. */
   | { readonly kind: 'self'; readonly changes: SelfChanges }
-  /** What this node itself knows of a shard, as one of its masters. */
+  /** What this node itself knows of a shard as its leader; to be repeated every few seconds. */
   | { readonly kind: 'hint'; readonly hint: ShardHint }
   /** A link to it was closed: probe it now. */
   | { readonly kind: 'doubt'; readonly node: NodeId }
@@ -136,7 +136,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
       case 'self':
         return this.#renew(input.changes, outbox)
       case 'hint':
-        return this.#hear(input.hint, outbox)
+        return this.#tellHint(now, input.hint, outbox)
       case 'doubt':
         if (isProbed(this.#roster, input.node)) this.#detector.doubt(now.monotonic, input.node)
         return
@@ -204,6 +204,13 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
     for (const item of updates) this.#judge(now, item, outbox)
     for (const hint of hints) this.#hear(hint, outbox)
     if (this.#updates.size + this.#hintNews.size > 0) this.#gossipSoon(now)
+  }
+
+  /** A leader says the same again from time to time: whoever was missed by the gossip hears it then. */
+  #tellHint(now: Now, hint: ShardHint, outbox: MembershipOutbox): void {
+    if (this.#hints.put(hint)) outbox.hinted(hint)
+    if (this.#hints.get(hint.shard)?.term === hint.term) this.#hintNews.put(hint.shard, hint)
+    this.#gossipSoon(now)
   }
 
   #hear(hint: ShardHint, outbox: MembershipOutbox): void {
