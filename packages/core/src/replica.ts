@@ -92,7 +92,7 @@ export class Replica {
     })
     this.#copies = new Copies(
       { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, options.random.fork(), this.#journal,
-      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry) },
+      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
       { hosted: this.#hostedOutbox, jobs: this.#jobOutbox, registry: this.#registryOutbox },
     )
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)

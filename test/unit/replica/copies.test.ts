@@ -14,9 +14,9 @@ const shard = 7 as ShardId
 const now = { monotonic: 0, wall: 1_700_000_000_000 } as unknown as Now
 const masters = [nodeOf(0), nodeOf(1), nodeOf(2)]
 
-function copies(written: JournalInput[]): Copies {
+function copies(written: JournalInput[], retired = () => {}): Copies {
   const hosted = { nextTicket: () => written.length + 1, journal: (_now: Now, input: JournalInput) => written.push(input), configured: () => {}, restored: () => {}, role: () => {}, removed: () => {}, send: () => {}, log: () => {} }
-  const cluster = { self: () => nodeOf(1), firstMasters: () => masters, registryHosted: () => {} }
+  const cluster = { self: () => nodeOf(1), firstMasters: () => masters, registryHosted: () => {}, retired }
   const settings = { masters: defaultMasterSettings, snapshotEntries: 1000, snapshotBytes: 1e9 }
   return new Copies(settings, new Random(1), { freeBytes: 1, entries: () => undefined } as unknown as Journal, cluster, { hosted } as unknown as CopyOutboxes)
 }
@@ -42,4 +42,12 @@ test('a power failure in the middle of a birth leaves no copy without the config
   after.recover(now, { shard, hardState: first.state, snapshot: undefined, first: 1, last: 0, terms: [], suspect: false } as unknown as RecoveredShard)
   after.bear(now, shard, masters, () => {})
   assert.deepEqual(after.hosted.get(shard)!.master.configuration.voters.map((voter) => voter.node), masters)
+})
+
+test('that a copy is given up is told: a node that waited for nothing but its leader is ready then', () => {
+  let copiesLeft = -1
+  const here = copies([], () => (copiesLeft = here.hosted.size))
+  here.bear(now, shard, masters, () => {})
+  here.retire(now, shard)
+  assert.equal(copiesLeft, 0)
 })

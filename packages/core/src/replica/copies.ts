@@ -37,6 +37,8 @@ export interface CopyCluster {
   firstMasters(shard: ShardId): readonly NodeId[] | undefined
   /** This node's copy of shard 0 has come or gone. */
   registryHosted(registry: RegistryMachine | undefined): void
+  /** A copy was given up: what is said of all copies may hold now. */
+  retired(): void
 }
 
 export interface CopyOutboxes {
@@ -141,6 +143,7 @@ export class Copies {
     const { hosted: out } = this.#out
     out.journal(now, { kind: 'drop', shard })
     out.journal(now, { kind: 'hardState', shard, ticket: out.nextTicket(), state: retiredState(hosted.master.self.replica) })
+    this.#cluster.retired()
     if (shard !== REGISTRY_SHARD) return
     this.registry = undefined
     this.#cluster.registryHosted(undefined)
