@@ -136,7 +136,10 @@ export class MasterState {
     this.wallClock.learn(extra.wallNow, now.monotonic)
   }
 
-  /** A shard's first leader need not be waited for: alone one stands at once, and of many the lowest number begins. */
+  /**
+   * A shard's first leader need not be waited for: alone one stands at once, and of many the lowest number begins. A copy that
+   * starts again waits only so long that a leader that lives is heard first; where all were down, each hurries until they meet.
+   */
   #firstElectionAt(now: Instant): Instant {
     const { voters } = this.history.current
     if (voters.length === 1) return now
@@ -144,7 +147,10 @@ export class MasterState {
       this.hastyUntil = (now + this.settings.electionMs) as Instant
       return (now + this.random.fraction() * this.settings.linkDownDelayMs) as Instant
     }
-    return (now + this.settings.electionMs * (1 + this.random.fraction())) as Instant
+    const { electionMs } = this.settings
+    if (this.term === 0) return (now + electionMs * (1 + this.random.fraction())) as Instant
+    this.hastyUntil = (now + HASTY_AFTER_START * electionMs) as Instant
+    return (now + (electionMs * (1 + this.random.fraction())) / 4) as Instant
   }
 
   get configuration(): Configuration {
@@ -321,6 +327,8 @@ export function isKnown(m: MasterState, peer: Peer): boolean {
 
 /** A reading of a peer's clock older than this many election time-outs says too little. */
 const READING_AGE = 10
+/** Election time-outs after a start in which pre-votes are repeated in haste: nodes that start together come up as far apart. */
+const HASTY_AFTER_START = 4
 
 /** The times for an entry, or for a message of the leader. */
 export function stampsNow(m: MasterState, now: Now): Stamps {
