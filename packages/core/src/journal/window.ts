@@ -5,6 +5,8 @@ import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 export const CHUNK_BYTES = 1024 * 1024
 /** A chunk that cannot be read is halved down to this; what then still fails counts as zeros. */
 const UNREADABLE_BYTES = 4096
+/** Up to this part of a chunk is read twice. */
+const REREAD_PART = 16
 
 export class Window {
   bytes: Uint8Array = new Uint8Array(0)
@@ -40,7 +42,8 @@ export class Window {
   /** Asks for the next chunk and gives up what is below `keep`. */
   ask(request: number, keep: number): DeviceRequest {
     const held = this.start + this.bytes.length
-    if (keep >= held) this.#hold(EMPTY, keep)
+    // A short rest is read again rather than copied to the front of a new chunk: a search goes through whole segments.
+    if (keep >= held || (held - keep) * REREAD_PART <= this.#chunk) this.#hold(EMPTY, keep)
     else if (keep > this.start) this.#hold(this.bytes.subarray(keep - this.start), keep)
     const at = this.start + this.bytes.length
     this.#asked = Math.min(this.#chunk, this.#end - at)
