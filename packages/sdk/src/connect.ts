@@ -9,29 +9,30 @@ import { abortSignal, check, type Checked, type Duration, listOf, ms, text, whol
 import { TcpTransport } from './tcp.ts'
 
 export interface ClientOptions {
-  /** Bytes of a payload at the most; the cluster has the last word. Default 1 MiB. */
+  /** Bytes of an encoded payload or result at the most, 1 to 16 MiB; above it a call throws PayloadTooLarge. Default 1 MiB. */
   readonly payloadBytesMax?: number
-  /** After this a call that has no answer ends as NoQuorum or Unknown. Default 30 s. */
+  /** After this a call that has no answer ends as NoQuorum or Unknown; at least 1 ms. Default 30 s. */
   readonly requestTimeout?: Duration
-  /** How long the first node may take to answer. Default 15 s. */
+  /** How long the first node may take to answer; at least 1 ms. Default 15 s. */
   readonly connectTimeout?: Duration
-  /** Gives up connecting. */
+  /** Gives up connecting: `connect` throws the signal's reason. An open client is not closed by it. */
   readonly signal?: AbortSignal
 }
 
 export interface ConnectOptions extends ClientOptions {
-  /** The cluster's name. */
+  /** The cluster's name, 1 to 255 bytes; a node of another cluster refuses the client with NotAuthorized. */
   readonly cluster: string
-  /** The cluster's secret; without one only loopback addresses are spoken to. */
-  readonly secret?: string
-  /** Who the client is, with `credential` as the secret of its own. */
+  /** The cluster's secret, at most 4,096 bytes; without one only loopback addresses are spoken to. */
+  readonly secret?: string | undefined
+  /** Who the client is, at most 255 bytes, with `credential` as the secret of its own. */
   readonly principal?: string
+  /** At most 4,096 bytes; the nodes must know it. */
   readonly credential?: string
-  /** Addresses of nodes, `host:port`; one that answers is enough. */
+  /** Addresses of nodes, `host:port`; one that answers is enough. One of `nodes`, `range` and `seeds` is mandatory. */
   readonly nodes?: string | readonly string[]
-  /** CIDR ranges in which nodes are looked for. */
+  /** CIDR ranges in which nodes are looked for, such as `10.0.0.0/24`; with all else at most 4,096 addresses. */
   readonly range?: string | readonly string[]
-  /** Addresses or DNS names; a name may have many addresses. */
+  /** `host:port` or DNS names; a name may have many addresses. */
   readonly seeds?: string | readonly string[]
   /** Of `range`, and wherever an address has none: a port, a span such as '6470-6474', or a list. Default 6470. */
   readonly port?: number | string

@@ -5,9 +5,11 @@ import type { ErrorCode, Failure } from '@horus/core/client/api'
 
 export type HorusErrorCode = ErrorCode | 'SchemaInvalid' | 'OffsetGone' | 'InvalidOption' | 'Unreachable' | 'JobFailed' | 'JobCancelled'
 
+/** Also the class of what has none of its own: NotFound, Closed, Malformed, Unreachable, and the reason of a signal whose job was cancelled. */
 export class HorusError extends Error {
   override readonly name: string = 'HorusError'
   readonly code: HorusErrorCode
+  /** The same call may succeed later. After `Unknown` it may then be done twice, unless it carries an idempotency key. */
   readonly retryable: boolean
 
   constructor(code: HorusErrorCode, message: string, options: { readonly retryable?: boolean; readonly cause?: unknown } = {}) {
@@ -33,12 +35,15 @@ export class LeaseLost extends HorusError {
 export class Backpressure extends HorusError {
   override readonly name: string = 'Backpressure'
 }
+/** The cluster has forgotten the session (24 h without a word); nothing was done. The client opens another by itself and repeats what is safe to. */
 export class SessionExpired extends HorusError {
   override readonly name: string = 'SessionExpired'
 }
+/** The encoded payload or result has more bytes than `payloadBytesMax`; nothing was sent. */
 export class PayloadTooLarge extends HorusError {
   override readonly name: string = 'PayloadTooLarge'
 }
+/** An input or output does not fit the topic's schema. Thrown by an add before anything is sent; in a worker it makes the job dead. */
 export class SchemaInvalid extends HorusError {
   override readonly name: string = 'SchemaInvalid'
   /** What the schema complained of. */
@@ -49,12 +54,15 @@ export class SchemaInvalid extends HorusError {
     this.issues = issues
   }
 }
+/** Secret, credential or cluster are not those of the nodes, or the lease is another principal's. */
 export class NotAuthorized extends HorusError {
   override readonly name: string = 'NotAuthorized'
 }
+/** A subscription's events are no longer kept. Nothing throws it yet: there are no event topics in this version. */
 export class OffsetGone extends HorusError {
   override readonly name: string = 'OffsetGone'
 }
+/** Node and client speak different versions of the protocol: one of them is to be updated. */
 export class VersionSkew extends HorusError {
   override readonly name: string = 'VersionSkew'
 }
@@ -70,6 +78,7 @@ export class InvalidOption extends HorusError {
 export class JobFailed extends HorusError {
   override readonly name: string = 'JobFailed'
 }
+/** `result()` of a job that was cancelled. */
 export class JobCancelled extends HorusError {
   override readonly name: string = 'JobCancelled'
 }
@@ -79,7 +88,7 @@ export class PermanentError extends Error {
   override readonly name: string = 'PermanentError'
 }
 
-/** Thrown by a handler: the job is tried again after `delay` (milliseconds, or a text such as '30s'). */
+/** Thrown by a handler: the job is tried again after `delay` (milliseconds, or a text such as '30s'; at most 49 days), as long as it has attempts left. */
 export class RetryLater extends Error {
   override readonly name: string = 'RetryLater'
   readonly delay: number | string

@@ -6,7 +6,7 @@ import { duration } from '@horus/core/units'
 import { utf8Length } from '@horus/core/utf8'
 import { InvalidOption } from './errors.ts'
 
-/** Milliseconds, or a text such as '250ms', '30s', '5m', '2h', '1d'. */
+/** A length of time: milliseconds, or a text such as '250ms', '30s', '5m', '2h', '1d'. Where nothing else is said, at most 49 days. Anything else throws InvalidOption. */
 export type Duration = number | string
 
 /** Reads one value; throws a RangeError or TypeError that says what is wanted. */
@@ -106,28 +106,32 @@ function show(value: unknown): string {
 export interface AddOptions {
   /** Higher goes first within a partition; 0 to 255, default 0. */
   readonly priority?: number
-  /** The job does not start before that time. */
+  /** The job does not start before that time on the cluster's wall clock: a Date, or milliseconds since 1970. */
   readonly runAt?: Date | number
-  /** The job does not start before so much time has passed. */
+  /** The job does not start before so much time has passed; of any length. With `runAt` too, the later of both counts. */
   readonly delay?: Duration
   /** Attempts before the job is dead, 1 to 65,535; default 5. */
   readonly maxAttempts?: number
-  /** How long to wait between attempts; default exponential from 1 s to 5 min. */
+  /** How long to wait between attempts; default exponential from 1 s to 5 min. The wait is drawn between half of it and all of it. */
   readonly backoff?: BackoffOptions
-  /** How long a worker has the job for itself before it must have said something; default 30 s, or what the worker asks for. */
+  /** How long a worker has the job for itself without a word, at least 1 ms; default: what the worker asks for. */
   readonly lease?: Duration
-  /** How long an attempt may take; default: for ever. */
+  /** How long an attempt may take, at least 1 ms: then its signal aborts and the attempt has failed. Default: for ever. */
   readonly timeout?: Duration
-  /** A second add with the same key gets the first job: safe to repeat. At most 255 bytes. */
+  /** A second add with the same key gets the first job: safe to repeat. At most 255 bytes; remembered for 24 h, per topic. */
   readonly idempotencyKey?: string
+  /** What a handler reads without decoding the payload; at most 64, of 8 KiB in all. */
   readonly headers?: Readonly<Record<string, string>>
+  /** Ends the wait for the answer, not the add: it may still be done. */
   readonly signal?: AbortSignal
 }
 
 export interface BackoffOptions {
+  /** The same wait after every attempt, or twice the one before. */
   readonly type: 'fixed' | 'exponential'
+  /** The first wait. */
   readonly delay: Duration
-  /** Default: five minutes, or `delay` if that is longer. */
+  /** The longest wait. Default: five minutes, or `delay` if that is longer. */
   readonly max?: Duration
 }
 

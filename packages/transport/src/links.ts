@@ -38,6 +38,8 @@ interface Role {
   ended(reason: TransportError): void
 }
 
+const ADDRESS_UNKNOWN = "the node's address is not known"
+
 export class NodeLinks {
   readonly #options: LinkOptions
   readonly #handlers: LinkHandlers
@@ -159,7 +161,7 @@ export class NodeLinks {
 
   #dial(peer: Peer): void {
     const address = peer.at
-    const refusal = address === undefined ? new TransportError('unreachable', 'the node\'s address is not known') : this.#forbidden(address)
+    const refusal = address === undefined ? new TransportError('unreachable', ADDRESS_UNKNOWN) : this.#forbidden(address)
     if (refusal || address === undefined) {
       const failing = setImmediate(() => this.#dialFailed(peer, refusal!))
       peer.abandonDial = () => clearImmediate(failing)
@@ -336,8 +338,9 @@ export class NodeLinks {
     if (!this.#closing) this.#handlers.linkDown(peer.node, reason)
   }
 
+  /** Where only the address is missing nobody was refused: gossip will tell it. */
   #complain(peer: Peer, error: TransportError): void {
-    if (error.code === 'duplicate' || error.code === 'self' || error.message === peer.complaint) return
+    if (error.message === ADDRESS_UNKNOWN || error.code === 'duplicate' || error.code === 'self' || error.message === peer.complaint) return
     peer.complaint = error.message
     this.#handlers.refused?.(peer.at ?? peer.node, error)
   }
