@@ -275,6 +275,7 @@ export class Replica {
       this.#note(() => this.#tellHint(hosted))
     },
     proposed: (hosted, index, entry) => this.#observe({ kind: 'proposed', shard: hosted.shard, index, term: hosted.master.term, entry }),
+    committed: (hosted, index) => this.#observe({ kind: 'committed', shard: hosted.shard, index, term: hosted.master.term, entryTerm: hosted.master.termAt(index) }),
     applied: (hosted, record) => {
       if (this.#o.observe === undefined) return
       this.#observe({ kind: 'applied', shard: hosted.shard, index: record.index, term: record.term, entry: record.bytes })

@@ -7,6 +7,7 @@ import { AddsChecker } from './adds.ts'
 import { type Checker, Report } from './checker.ts'
 import { ClockChecker } from './clock.ts'
 import { CommittedLog } from './committed.ts'
+import { CountingChecker } from './counting.ts'
 import { LeadersChecker } from './leaders.ts'
 import { type IsAwake, LeasesChecker } from './leases.ts'
 import { NumbersChecker } from './numbers.ts'
@@ -24,7 +25,7 @@ export class Checkers {
     this.adds = new AddsChecker(this.report, history, this.log)
     this.leases = new LeasesChecker(this.report, isAwake)
     this.leaders = new LeadersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.leaders, new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now)]
+    this.#all = [this.log, this.adds, this.leases, this.leaders, new CountingChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now)]
     for (const checker of this.#all) history.listen(checker)
   }
 

@@ -52,7 +52,7 @@ class Stand {
       entry: () => undefined,
       entries: (_shard, from, to) => (this.reads ? this.#log.slice(from - 1, to) : undefined),
       has: () => true,
-      role: () => {}, configured: () => {}, proposed: () => {}, applied: () => {}, restored: () => {}, removed: () => {}, log: () => {},
+      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, removed: () => {}, log: () => {},
     }
     const birth = birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)])
     const recovered = { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }

@@ -46,6 +46,8 @@ export interface HostedOutbox {
   role(hosted: Hosted, view: RoleView): void
   configured(hosted: Hosted, configuration: Configuration, committed: boolean): void
   proposed(hosted: Hosted, index: LogIndex, entry: Uint8Array): void
+  /** This copy leads, and has counted a quorum for everything up to `index`. */
+  committed(hosted: Hosted, index: LogIndex): void
   applied(hosted: Hosted, record: LogRecord): void
   restored(hosted: Hosted): void
   /** The copy is out of its shard's configuration: its data may go. */
@@ -253,6 +255,7 @@ export class Hosted {
     fetch: (from, to, maxBytes) => this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from, to, maxBytes }),
     trim: (through) => this.#out.journal(this.#now, { kind: 'trim', shard: this.shard, through, keep: this.machine.livePayloads().filter((index) => index <= through) }),
     committed: (index) => {
+      if (this.#master?.role === 'leader') this.#out.committed(this, index)
       if (index > this.#committed) this.#committed = index
     },
     readable: (id, index) => this.#reads.push({ id, index }),
