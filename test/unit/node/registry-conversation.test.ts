@@ -10,6 +10,7 @@ import type { Candidate } from '@horus/core/node/placement'
 import { Registrar, type RegistrarOutbox } from '@horus/core/node/registrar'
 import { type CallerOutbox, RegistryCaller, type RegistryUser, type RegistryWish } from '@horus/core/node/registry-caller'
 import { type FollowerOutbox, RegistryFeed, RegistryFollower } from '@horus/core/node/registry-feed'
+import { Random } from '@horus/core/random'
 import { Registry, type RegistryEffects, type ShardRecord } from '@horus/core/registry/registry'
 import type { Address, ClusterId, Instant, LogIndex, NodeId } from '@horus/core/units'
 import { CLUSTER, addressOf, idOf } from '../names.ts'
@@ -358,3 +359,21 @@ function noise(k: number): Uint8Array {
   bytes[16] = k
   return bytes
 }
+
+test('a follower that nobody has answered yet asks again soon, and ever less often; an answer makes it patient', () => {
+  const asked: NodeId[] = []
+  const out: FollowerOutbox = { send: (to) => void asked.push(to), entries: () => {}, image: () => {} }
+  const follower = new RegistryFollower({ random: new Random(1) })
+  const at = (monotonic: number): Now => ({ monotonic, wall: 0 }) as Now
+  follower.receive(at(0), { kind: 'start', applied: 0 as LogIndex }, out)
+  follower.receive(at(0), { kind: 'masters', masters: [idOf(1), idOf(2)] }, out)
+  const waits: number[] = []
+  for (let time = 0; waits.length < 7; time = follower.wakeAt) {
+    if (time > 0) follower.wake(at(time), out)
+    waits.push(follower.wakeAt - time)
+  }
+  assert.deepEqual(waits, [50, 100, 200, 400, 800, 1000, 1000])
+  const time = follower.wakeAt
+  follower.receive(at(time), { kind: 'message', from: asked.at(-1)!, message: { kind: 'registryFeed', applied: 0 as LogIndex, first: 0 as LogIndex, entries: [] } }, out)
+  assert.equal(follower.wakeAt, time + 5000)
+})

@@ -126,11 +126,13 @@ export class RegistryFeed implements Actor<RegistryFeedInput, RegistryFeedOutbox
 export interface FollowerSettings {
   /** A master is asked anew this often, each time another. */
   readonly renewMs: number
-  /** So long an answer is awaited. */
+  /** So long an answer is awaited, once several have not come. */
   readonly silenceMs: number
+  /** And so long the first; then twice as long each time. A node that has just started asks before its links are up. */
+  readonly silenceMsMin: number
 }
 
-export const followerSettings: FollowerSettings = { renewMs: 5000, silenceMs: 1000 }
+export const followerSettings: FollowerSettings = { renewMs: 5000, silenceMs: 1000, silenceMsMin: 50 }
 
 export type FollowerInput =
   /** The copy starts empty (`applied` 0), or somebody else has moved it: this node was a master of the registry till now. */
@@ -163,6 +165,8 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
   #asked: NodeId | undefined
   #wakeAt: Instant = never
   #following = false
+  /** How long the answer to the latest question is awaited. */
+  #patienceMs = 0
   #askedAt = -Infinity
   #currentAt = -Infinity
   #pieces: { readonly from: NodeId; readonly index: LogIndex; readonly parts: number; readonly bytes: Uint8Array[] } | undefined
@@ -221,8 +225,13 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
 
   /** Another master than last time, where there is one: so a master that lags or is cut off does no harm for long. */
   #ask(now: Now, outbox: FollowerOutbox): void {
-    this.#wakeAt = this.#masters.length === 0 ? never : ((now.monotonic + this.#settings.silenceMs) as Instant)
-    if (this.#masters.length === 0) return
+    if (this.#masters.length === 0) {
+      this.#wakeAt = never
+      return
+    }
+    const { silenceMs, silenceMsMin } = this.#settings
+    this.#patienceMs = Math.min(silenceMs, Math.max(silenceMsMin, 2 * this.#patienceMs))
+    this.#wakeAt = (now.monotonic + this.#patienceMs) as Instant
     const others = this.#masters.filter((node) => node !== this.#asked)
     this.#asked = this.#random.pick(others.length > 0 ? others : this.#masters)
     this.#askedAt = now.monotonic
@@ -231,6 +240,7 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
   }
 
   #fed(now: Now, from: NodeId, message: RegistryFeedMessage, outbox: FollowerOutbox): void {
+    if (from === this.#asked) this.#patienceMs = 0
     if (message.kind === 'registryImage') return this.#piece(now, from, message, outbox)
     // A master that is behind this copy has nothing to tell; the next one may.
     if (message.applied < this.#applied) return
@@ -268,6 +278,7 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
     copy.#asked = this.#asked
     copy.#wakeAt = this.#wakeAt
     copy.#following = this.#following
+    copy.#patienceMs = this.#patienceMs
     copy.#askedAt = this.#askedAt
     copy.#currentAt = this.#currentAt
     copy.#pieces = this.#pieces && { ...this.#pieces, bytes: [...this.#pieces.bytes] }
@@ -275,7 +286,7 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
   }
 
   digest(): string {
-    return new Hash().number(this.#applied).number(this.#wakeAt).text(this.#asked ?? '').number(this.#pieces?.bytes.length ?? 0).digest()
+    return new Hash().number(this.#applied).number(this.#wakeAt).number(this.#patienceMs).text(this.#asked ?? '').number(this.#pieces?.bytes.length ?? 0).digest()
   }
 }
 
