@@ -13,15 +13,15 @@ export const CLUSTER_DEFAULT = 'horus'
 export const EXPECT_MAX = 64
 
 export interface NodeOptions {
-  /** Nodes and clients of another name are not spoken to. Default `horus`. */
+  /** Nodes and clients of another name are not spoken to; 1 to 255 letters, digits, `.`, `_` or `-`. Default `horus`. */
   readonly cluster?: string
   /** Where identity and log are kept. Mandatory unless `ephemeral`. */
   readonly dataDir?: string
-  /** Keeps everything in a temporary directory that goes with the node. */
+  /** Keeps everything in a temporary directory that goes with the node; with `join` it is never a master. Default false. */
   readonly ephemeral?: boolean
   /** `host:port` to listen on, UDP and TCP; port 0 takes a free one. Default `127.0.0.1:6470`. */
   readonly listen?: string
-  /** Where others reach this node, when that is not `listen`. */
+  /** `host:port` where others reach this node, an IPv4 address. Default: that of `listen`. */
   readonly advertise?: string
   /** CIDR ranges to probe for other nodes, at most 65,536 addresses in all. */
   readonly range?: string | readonly string[]
@@ -29,18 +29,19 @@ export interface NodeOptions {
   readonly port?: string | number
   /** `host:port` of nodes to ask, or names with many addresses. */
   readonly seeds?: string | readonly string[]
-  /** How many fresh nodes found the first cluster together; mandatory with range or seeds unless `join`. */
+  /** How many fresh nodes found the first cluster together, 1 to 64; mandatory with range or seeds unless `join`, else 1. */
   readonly expect?: number
-  /** Never founds: waits until it finds a cluster. */
+  /** Never founds: waits until it finds a cluster. Default false. */
   readonly join?: boolean
   /** Shared by all nodes and clients; without one, loopback addresses only. */
-  readonly secret?: string
+  readonly secret?: string | undefined
+  /** A file that holds the secret, instead of it. */
   readonly secretFile?: string
   /** Address of the HTTP service; refused in this version, which has none. */
   readonly http?: string
-  /** The three masters of a shard are in different zones where that is possible. */
+  /** The three masters of a shard are in different zones where that is possible. At most 64 letters, digits, `.`, `_` or `-`; default none. */
   readonly zone?: string
-  /** How long a master is dead before another takes its place. Default 30 s. */
+  /** How long a master is dead before another takes its place: milliseconds, or a text such as '30s'. Default 30 s. */
   readonly replaceAfter?: number | string
 }
 
@@ -194,7 +195,7 @@ export function clusterOf(name: string | undefined): string {
 }
 
 /** The secret itself, or what its file holds without the line's end. */
-export function secretOf(options: { readonly secret?: string; readonly secretFile?: string }): string | undefined {
+export function secretOf(options: { readonly secret?: string | undefined; readonly secretFile?: string }): string | undefined {
   if (options.secret !== undefined && options.secretFile !== undefined) throw new UsageError('secret and --secret-file are both given: leave one out')
   if (options.secretFile === undefined) {
     if (options.secret === '') throw new UsageError('the secret is empty: give one, or leave it out')

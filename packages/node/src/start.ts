@@ -20,6 +20,7 @@ import { bindable, freePort } from './local/addresses.ts'
 import { Network } from './network.ts'
 import { VERSION } from './version.ts'
 
+/** What a node tells whoever runs it. `ready` comes at every change, not only at the first. */
 export type NodeEvent =
   | { readonly event: 'listening'; readonly nodeId: string; readonly value: number; readonly address: string; readonly cluster: string }
   | { readonly event: 'founded'; readonly clusterId: string }
@@ -27,6 +28,7 @@ export type NodeEvent =
   | { readonly event: 'log'; readonly level: 'info' | 'warning' | 'error'; readonly text: string }
 
 export interface HorusNode {
+  /** 32 hexadecimal digits, drawn at the first start and kept in the data directory. */
   readonly nodeId: string
   /** The drawn number that decides which nodes are masters. */
   readonly value: number
@@ -39,8 +41,9 @@ export interface HorusNode {
   ready(options?: { readonly signal?: AbortSignal }): Promise<void>
   /** A client that speaks to this node and, by it, to the whole cluster; closed with the node. */
   client(): Horus
+  /** What this node knows of the cluster. */
   status(): Promise<ClusterStatus>
-  /** Hands over what it leads and closes everything. */
+  /** Closes the client, hands over what the node leads (at most 3 s), and closes everything. */
   stop(): Promise<void>
   /** Resolves when the node has ended: without a value because it was stopped, or with the reason why it had to. */
   readonly ended: Promise<string | undefined>

@@ -27,7 +27,7 @@ export class NoQuorum extends HorusError {
 export class Unknown extends HorusError {
   override readonly name: string = 'Unknown'
 }
-/** The job is leased to somebody else by now, or has ended. */
+/** The job is leased to somebody else by now, or has ended: what the call wanted was not done. */
 export class LeaseLost extends HorusError {
   override readonly name: string = 'LeaseLost'
 }
@@ -54,7 +54,7 @@ export class SchemaInvalid extends HorusError {
     this.issues = issues
   }
 }
-/** Secret, credential or cluster are not those of the nodes, or the lease is another principal's. */
+/** Secret, credential or cluster are not those of the nodes. */
 export class NotAuthorized extends HorusError {
   override readonly name: string = 'NotAuthorized'
 }

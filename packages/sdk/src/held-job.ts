@@ -88,7 +88,7 @@ export abstract class HeldJob<Input = unknown> {
     return this.#controller.signal
   }
 
-  /** Makes the lease last from now for `by`, or for its own length. A worker's leases are extended without it. Throws LeaseLost. */
+  /** Makes the lease last from now for `by` (at least 1 ms), or for its own length. A worker's leases are extended without it. Throws LeaseLost, NoQuorum, Unknown. */
   async extend(by?: Duration): Promise<void> {
     const { engine, requestTimeoutMs } = this.context
     const { by: leaseMs = 0 } = check('extend', { by }, { by: ms(1) })

@@ -39,35 +39,43 @@ const JOBS_LIMIT_MAX = 10_000
 const JOBS_PER_QUERY = 1000
 
 export interface AddManyItem<T extends JobTypes = JobTypes> {
+  /** 1 to 255 bytes; which handler gets the job. */
   readonly name: keyof T & string
+  /** Anything that CBOR can write; encoded at most `payloadBytesMax`. */
   readonly data: T[keyof T]['input']
+  /** As for `add`. */
   readonly options?: Omit<AddOptions, 'signal'>
 }
 
 export interface AcquireOptions {
-  /** At most so many; default 1. */
+  /** At most so many, 1 to 65,535; default 1. */
   readonly max?: number
-  /** How long they are reserved; extend them by hand. Default 30 s. */
+  /** How long they are reserved, at least 100 ms; extend them by hand. Default 30 s. A lease of the job's own options goes first. */
   readonly lease?: Duration
   /** How long to wait for the first one; default: not at all. */
   readonly wait?: Duration
+  /** Ends the wait; jobs that still come are handed back. */
   readonly signal?: AbortSignal
 }
 
 export interface JobsFilter {
-  /** Default: all states. */
+  /** One state or several. Default: all states. */
   readonly state?: JobStateName | readonly JobStateName[]
+  /** Only jobs of that name. */
   readonly name?: string
   /** Only jobs behind this one: the id of the last job of the page before. */
   readonly after?: string
-  /** Default 100. */
+  /** 1 to 10,000; default 100. */
   readonly limit?: number
+  /** Ends the wait. */
   readonly signal?: AbortSignal
 }
 
+/** Whether there is a quorum, nodes, shards with their masters and leader, topics with their partitions; ids of masters and leader are node ids. */
 export type ClusterStatus = ValueOf<typeof statusBody>
 
 interface Waitable {
+  /** Ends the wait with the signal's reason; what was asked for may still be done. */
   readonly signal?: AbortSignal
 }
 
@@ -95,7 +103,7 @@ export class Horus implements JobReader, AsyncDisposable {
     return Horus.#open(transport, addresses, client)
   }
 
-  /** Over a transport that is there already: how an embedded node gives out its own client. */
+  /** Over a transport that is there already, as tests have one. Throws what `connect` throws. */
   static async over(transport: ClientTransport, addresses: readonly string[], options?: ClientOptions): Promise<Horus> {
     return Horus.#open(transport, addresses, checkClientOptions('over', options))
   }
@@ -117,7 +125,8 @@ export class Horus implements JobReader, AsyncDisposable {
   // ---- adding ------------------------------------------------------------------------------------------------------
 
   /**
-   * Adds a job; when this resolves it is durable on a majority of its masters. Throws NoQuorum (not added), Unknown (perhaps
+   * Adds a job; when this resolves it is durable on a majority of its masters. A topic that does not exist is made, with one
+   * partition. `name` is 1 to 255 bytes, `data` anything that CBOR can write. Throws NoQuorum (not added), Unknown (perhaps
    * added: repeat it with an idempotency key), Backpressure, PayloadTooLarge, SchemaInvalid, InvalidOption.
    */
   async add<T extends JobTypes, N extends keyof T & string>(topic: AnyTopic<T>, name: N, data: T[N]['input'], options?: AddOptions): Promise<JobHandle<T[N]['output']>> {
@@ -130,7 +139,10 @@ export class Horus implements JobReader, AsyncDisposable {
     return new JobHandle(this, to, added)
   }
 
-  /** Adds many jobs as one batch (a batch for each partition). On an error some may have been added; `Unknown` says so. */
+  /**
+   * Adds many jobs as one batch (a batch for each partition), and returns their handles in the same order. Throws what `add`
+   * throws; then some may have been added, so give them idempotency keys to repeat the call.
+   */
   async addMany<T extends JobTypes>(topic: AnyTopic<T>, items: readonly AddManyItem<T>[], options?: Waitable): Promise<JobHandle[]> {
     const { signal } = check('addMany', options, { signal: abortSignal })
     const to = topicName(topic as AnyTopic<never>)
@@ -158,7 +170,10 @@ export class Horus implements JobReader, AsyncDisposable {
 
   // ---- working -----------------------------------------------------------------------------------------------------
 
-  /** Works on the topic's jobs until stopped. `handlers` is one function for all names, or one for each name; others are left to other workers. */
+  /**
+   * Works on the topic's jobs until stopped. `handlers` is one function for all names, or one for each name; others are left to
+   * other workers. A topic that does not exist is waited for. Throws InvalidOption, and Closed after `close`.
+   */
   work<T extends JobTypes>(topic: AnyTopic<T>, handlers: Handlers<T>, options?: WorkOptions): Worker<T> {
     const { concurrency = CONCURRENCY_DEFAULT, lease = LEASE_MS_DEFAULT, signal } = check('work', options, workChecks)
     const from = topicName(topic as AnyTopic<never>)
@@ -180,7 +195,10 @@ export class Horus implements JobReader, AsyncDisposable {
     return worker
   }
 
-  /** Leases jobs to be ended by hand. Without a quorum it throws NoQuorum, and nothing is leased. */
+  /**
+   * Leases jobs to be ended by hand; none when there are none within `wait`, or no such topic. Throws NoQuorum, and then nothing is
+   * leased, or InvalidOption.
+   */
   async acquire<T extends JobTypes>(topic: AnyTopic<T>, options?: AcquireOptions): Promise<LeasedJob<T[keyof T]['input']>[]> {
     const { max = 1, lease = LEASE_MS_DEFAULT, wait = 0, signal } = check('acquire', options, { max: whole(1, ACQUIRE_MAX), lease: ms(100), wait: ms(), signal: abortSignal })
     const from = topicName(topic as AnyTopic<never>)
@@ -194,7 +212,10 @@ export class Horus implements JobReader, AsyncDisposable {
 
   // ---- looking -----------------------------------------------------------------------------------------------------
 
-  /** What is known of a job; undefined when there is none of that id (any more). */
+  /**
+   * What is known of a job; undefined when there is none of that id (any more): an ended one is kept for an hour, among 10,000.
+   * Throws NotFound for a text that is no id, NoQuorum or Unknown.
+   */
   async job(topic: AnyTopic, id: string, options?: Waitable): Promise<JobInfo | undefined> {
     const { signal } = check('job', options, { signal: abortSignal })
     const name = topicName(topic)
@@ -208,7 +229,7 @@ export class Horus implements JobReader, AsyncDisposable {
     }
   }
 
-  /** Jobs of a topic, partition after partition, by their number. */
+  /** Jobs of a topic, partition after partition, by their number. Throws NotFound for an unknown topic, NoQuorum, Unknown, InvalidOption. */
   async jobs(topic: AnyTopic, filter?: JobsFilter): Promise<JobInfo[]> {
     const { state = [], name, after, limit = JOBS_LIMIT_DEFAULT, signal } = check('jobs', filter, {
       state: listOf(oneOf(...stateNames)), name: names, after: text(), limit: whole(1, JOBS_LIMIT_MAX), signal: abortSignal,
@@ -232,7 +253,7 @@ export class Horus implements JobReader, AsyncDisposable {
     return found
   }
 
-  /** How many jobs of the topic are in which state, over all partitions. */
+  /** How many jobs of the topic are in which state, over all partitions. Throws NotFound for an unknown topic, NoQuorum, Unknown. */
   async counts(topic: AnyTopic, options?: Waitable): Promise<JobCounts> {
     const { signal } = check('counts', options, { signal: abortSignal })
     const sum = { scheduled: 0, blocked: 0, waiting: 0, active: 0, retrying: 0, completed: 0, cancelled: 0, dead: 0 }
@@ -243,7 +264,7 @@ export class Horus implements JobReader, AsyncDisposable {
     return sum
   }
 
-  /** Cancels a job that has not ended; one that runs loses its lease. False when it had ended, or is not known. */
+  /** Cancels a job that has not ended; one that runs loses its lease. False when it had ended, or is not known. Throws NotFound for an unknown topic, NoQuorum, Unknown. */
   async cancel(topic: AnyTopic, id: string, options?: Waitable): Promise<boolean> {
     const { signal } = check('cancel', options, { signal: abortSignal })
     const { partition, number } = placeOf(id)
@@ -251,12 +272,12 @@ export class Horus implements JobReader, AsyncDisposable {
     return outcome.kind === 'cancelled' && outcome.missed.length === 0
   }
 
-  /** A topic as a whole. */
+  /** A topic as a whole. Asks nobody; throws InvalidOption for what is no name. */
   topic(name: AnyTopic): Topic {
     return new Topic(topicName(name), (partitions) => this.#locate(topicName(name), true, partitions, undefined))
   }
 
-  /** What a node knows of the cluster. */
+  /** What the node that is asked knows of the cluster. Throws Unknown where none answers. */
   async status(options?: Waitable): Promise<ClusterStatus> {
     const { signal } = check('status', options, { signal: abortSignal })
     const outcome = await this.#engine.request((request) => ({ kind: 'status', request, timeoutMs: this.#requestTimeoutMs }), signal)
@@ -280,7 +301,7 @@ export class Horus implements JobReader, AsyncDisposable {
 
   // ---- the end -----------------------------------------------------------------------------------------------------
 
-  /** Stops all workers (`drain`: how long their jobs may go on, default 10 s), hands back what is leased, and disconnects. */
+  /** Stops all workers (`drain`: how long their jobs may go on, default 10 s; true: as long as they take, false: not at all), hands back what is leased, and disconnects. */
   close(options?: { readonly drain?: boolean | Duration; readonly signal?: AbortSignal }): Promise<void> {
     const { drain = CLOSE_DRAIN_MS, signal } = check('close', options, { drain: drainTime, signal: abortSignal })
     this.#closing ??= this.#close(drain)
@@ -309,7 +330,10 @@ export class Topic {
     this.#locate = locate
   }
 
-  /** Makes the topic where it is not there yet. The count of partitions is fixed then: another one for a topic that exists is refused. */
+  /**
+   * Makes the topic where it is not there yet, with 1 to 4,096 `partitions` (default 1), and tells how many it has. Their count is fixed
+   * then: another one for a topic that exists throws InvalidOption.
+   */
   async configure(settings: { readonly partitions?: number }): Promise<{ readonly partitions: number }> {
     const { partitions = 0 } = check('configure', settings, { partitions: whole(1, PARTITIONS_MAX) })
     const count = (await this.#locate(partitions)).length

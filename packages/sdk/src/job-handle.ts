@@ -32,13 +32,15 @@ export class JobHandle<Output = unknown> {
     this.deduplicated = added.duplicate
   }
 
+  /** Unique in the cluster: the partition and the job's number there, such as `1-17`. */
   get id(): string {
     return jobId(this.#partition, this.#number)
   }
 
   /**
    * Waits until the job has ended, and returns what its handler returned. Asks for the stored state, so it works for a job
-   * that ended long ago. Throws JobFailed when the job is dead, JobCancelled, or NotFound when it is no longer kept.
+   * that ended long ago. Throws JobFailed when the job is dead, JobCancelled, or NotFound when it is no longer kept (an
+   * hour after its end). Waits for ever unless the signal ends it; a shard without a quorum is asked again.
    */
   async result(options?: { readonly signal?: AbortSignal }): Promise<Output> {
     const { signal } = check('result', options, { signal: abortSignal })
@@ -54,7 +56,7 @@ export class JobHandle<Output = unknown> {
     }
   }
 
-  /** True when the job was cancelled, false when it had ended before. */
+  /** True when the job was cancelled, false when it had ended before. Throws NoQuorum, Unknown. */
   cancel(): Promise<boolean> {
     return this.#reader.cancel(this.topic, this.id)
   }

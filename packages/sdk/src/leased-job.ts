@@ -13,7 +13,7 @@ export class LeasedJob<Input = unknown> extends HeldJob<Input> {
     await this.context.engine.request((request) => ({ kind: 'complete', request, lease: this.lease, result: bytes, timeoutMs: this.context.requestTimeoutMs }))
   }
 
-  /** Ends the attempt: the job is tried again after its backoff or after `retryAfter`; a PermanentError makes it dead. */
+  /** Ends the attempt: the job is tried again after its backoff or after `retryAfter`; a PermanentError makes it dead. Throws LeaseLost, Unknown, InvalidOption. */
   async fail(error: unknown, options?: { readonly retryAfter?: Duration }): Promise<void> {
     const { retryAfter } = check('fail', options, { retryAfter: ms() })
     const failure = failureOf(error)
@@ -21,7 +21,7 @@ export class LeasedJob<Input = unknown> extends HeldJob<Input> {
     await this.context.engine.request((request) => ({ kind: 'fail', request, lease: this.lease, ...how, timeoutMs: this.context.requestTimeoutMs }))
   }
 
-  /** Hands the job back; no attempt is counted. */
+  /** Hands the job back; no attempt is counted. Throws LeaseLost, Unknown. */
   async release(): Promise<void> {
     await this.context.engine.request((request) => ({ kind: 'release', request, lease: this.lease, timeoutMs: this.context.requestTimeoutMs }))
   }

@@ -112,7 +112,7 @@ export interface AddOptions {
   readonly delay?: Duration
   /** Attempts before the job is dead, 1 to 65,535; default 5. */
   readonly maxAttempts?: number
-  /** How long to wait between attempts; default exponential from 1 s to 5 min. The wait is drawn between half of it and all of it. */
+  /** How long to wait between attempts; default exponential from 1 s to 5 min. An exponential wait is drawn up to a fifth to either side, but never above `max`. */
   readonly backoff?: BackoffOptions
   /** How long a worker has the job for itself without a word, at least 1 ms; default: what the worker asks for. */
   readonly lease?: Duration

@@ -31,7 +31,7 @@ export type TypesOf<S extends JobSchemas> = { readonly [N in keyof S]: { readonl
 
 export type AnyTopic<T extends JobTypes = JobTypes> = JobTopic<T> | string
 
-/** `jobTopic<{ bill: { input: Bill; output: Receipt } }>('orders')`, or with schemas: `jobTopic('orders', { bill: { input: billSchema } })`. */
+/** `jobTopic<{ bill: { input: Bill; output: Receipt } }>('orders')`, or with schemas: `jobTopic('orders', { bill: { input: billSchema } })`. `name` is 1 to 255 bytes, else InvalidOption. */
 export function jobTopic<T extends JobTypes>(name: string): JobTopic<T>
 export function jobTopic<S extends JobSchemas>(name: string, schemas: S): JobTopic<TypesOf<S>>
 export function jobTopic(name: string, schemas?: JobSchemas): JobTopic {

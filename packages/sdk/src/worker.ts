@@ -24,9 +24,9 @@ export type Handler<Input = unknown, Output = unknown> = (job: Job<Input>) => Ou
 export type Handlers<T extends JobTypes> = { readonly [N in keyof T]?: Handler<T[N]['input'], T[N]['output']> } | Handler<T[keyof T]['input'], T[keyof T]['output']>
 
 export interface WorkOptions {
-  /** How many jobs run at once; default 10. */
+  /** How many jobs run at once, 1 to 65,535; default 10. */
   readonly concurrency?: number
-  /** How long the worker has a job for itself without a word; default 30 s. */
+  /** How long the worker has a job for itself without a word, at least 100 ms; default 30 s. A lease of the job's own options goes first. */
   readonly lease?: Duration
   /** Stops the worker as `stop()` does. */
   readonly signal?: AbortSignal
@@ -41,13 +41,16 @@ const RELEASE_MS = 5000
 export interface WorkerStats {
   /** Handlers that run now. */
   readonly active: number
+  /** Since the worker began, each as often as the event of that name. */
   readonly completed: number
   readonly failed: number
   readonly lost: number
 }
 
 export interface WorkerEvents {
+  /** The completion is committed. */
   completed: [job: Job, result: unknown]
+  /** The failed attempt is committed; `error` is what the handler threw. The job is tried again, or dead. */
   failed: [job: Job, error: unknown]
   /** The lease is gone, or it is not known whether the end of the job was noted: it may run again. */
   lost: [job: Job, reason: string]
@@ -92,7 +95,7 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
     return this.#concurrency
   }
 
-  /** Takes effect at once for more, and for less as jobs end. */
+  /** 1 to 65,535, else InvalidOption. Takes effect at once for more, and for less as jobs end. */
   set concurrency(value: number) {
     const { concurrency } = check('worker', { concurrency: value }, { concurrency: workChecks.concurrency })
     this.#concurrency = concurrency!
@@ -116,7 +119,7 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
 
   /**
    * Takes no more jobs. Those that run may go on for `drain` (true, the default: as long as they take; false: not at all); then
-   * their signals abort and they are handed back, without an attempt counted.
+   * their signals abort and they are handed back, without an attempt counted. The signal only ends the wait.
    */
   stop(options?: { readonly drain?: boolean | Duration; readonly signal?: AbortSignal }): Promise<void> {
     const { drain = Infinity, signal } = check('stop', options, { drain: drainTime, signal: abortSignal })
