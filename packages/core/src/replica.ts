@@ -380,9 +380,9 @@ export class Replica {
     this.#tellReady()
   }
 
-  /** Ready: it belongs to a cluster, and every shard that it holds a copy of has a leader and is not far behind. */
+  /** Ready: it belongs to a cluster, and every shard that it holds a copy of has a leader, but for copies that nobody counts on. */
   #tellReady(): void {
-    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#copies.hosted.values()].every((hosted) => hosted.master.leader !== undefined)
+    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#copies.hosted.values()].every((hosted) => hosted.master.leader !== undefined || this.#directory.isLeftOver(hosted.shard))
     if (ready === this.#ready) return
     this.#ready = ready
     this.#o.event({ kind: 'ready', ready })

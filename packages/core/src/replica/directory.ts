@@ -42,10 +42,20 @@ export class NodeDirectory implements Directory, Surroundings {
   leaderOf(shard: ShardId): NodeId | undefined {
     const own = this.#hosted.get(shard)?.master
     const hint = this.#cluster.hint(shard)
-    // A copy that has lost the leader of the hinted term knows better than the gossip. And a command that is passed on to a
+    // A master that has lost the leader of the hinted term knows better than the gossip. And a command that is passed on to a
     // dead node may have been done or not, as far as its client can tell: to whom nobody leads, that is told at once.
-    if (own !== undefined && (hint === undefined || own.term >= hint.term)) return own.leader?.node
+    if (own !== undefined && (hint === undefined || own.term >= hint.term) && !this.isLeftOver(shard)) return own.leader?.node
     return hint?.leader === undefined || this.state(hint.leader) === 'dead' ? undefined : hint.leader
+  }
+
+  /**
+   * This node's copy hears no leader, and the leader of its term counts it among no masters. Such a copy may wait for long: the
+   * change that made it was lost with its leader, so nobody removes it, and the number that it has may yet be given to it again.
+   */
+  isLeftOver(shard: ShardId): boolean {
+    const own = this.#hosted.get(shard)?.master
+    const hint = this.#cluster.hint(shard)
+    return own !== undefined && own.leader === undefined && hint !== undefined && hint.term >= own.term && !hint.masters.includes(this.self)
   }
 
   addressOf(node: NodeId): Address | undefined {
