@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { birthConfiguration } from '@horus/core/master/configuration'
+import { birthConfiguration, encodeConfiguration } from '@horus/core/master/configuration'
 import { LeaseClock } from '@horus/core/master/lease-clock'
 import { defaultMasterSettings as settings } from '@horus/core/master/settings'
 import { WallClock } from '@horus/core/master/wall-clock'
 import { entryTimes } from '@horus/core/message/command'
-import type { Instant, LeaseTime, WallTime } from '@horus/core/units'
+import type { Instant, LeaseTime, LogIndex, Term, WallTime } from '@horus/core/units'
 import { Bench, record } from './bench.ts'
 import { entryOf, nodeOf } from './cluster.ts'
 import { stampEntry } from '@horus/core/message/command'
@@ -75,6 +75,18 @@ test('a follower has the time of its last entry, also where an entry that went h
   clock.learn(900 as LeaseTime)
   clock.learn(700 as LeaseTime)
   assert.equal(clock.read(1e9 as Instant, settings), 700)
+})
+
+test('a snapshot that is newer than the hard state tells how late it is', () => {
+  const before = alone()
+  before.input({ kind: 'propose', entry: entryOf(1) }).turn().durable()
+  const configuration = encodeConfiguration(birthConfiguration([nodeOf(0)]))
+  stampEntry(configuration, 6000 as LeaseTime, 1_700_000_000_000 as WallTime)
+  const snapshot = { index: 9 as LogIndex, term: 1 as Term, configuration }
+  const after = new Bench({ recovered: { hardState: before.hardState!, snapshot, firstIndex: 10 as LogIndex, lastIndex: 9 as LogIndex, terms: [] } })
+  after.pass(0).durable().durable()
+  assert.equal(after.master.role, 'leader')
+  assert.equal(after.master.leaseNow(after.time), 6000)
 })
 
 const wallAt = (clock: WallClock, now: number, clocks: number[], majority = 2): number => {

@@ -64,6 +64,7 @@ export interface InstalledSnapshot {
 /** What the journal found on the disk for this copy. */
 export interface RecoveredCopy {
   readonly hardState: HardState | undefined
+  /** `configuration` bears the stamps of the entry at `index`. */
   readonly snapshot: { readonly index: LogIndex; readonly term: Term; readonly configuration: Uint8Array } | undefined
   /** Of the log that can be read; `lastIndex < firstIndex` where there is none. */
   readonly firstIndex: LogIndex

@@ -117,6 +117,7 @@ export class MasterState {
     const base = snapshot ? decodeConfiguration(snapshot.configuration) : (options.birth ?? emptyConfiguration)
     this.history = new History(snapshot?.index ?? (0 as LogIndex), snapshot?.term ?? (0 as Term), base)
     if (recovered?.hardState) this.#restore(recovered.hardState, snapshot?.index ?? (0 as LogIndex), options.now)
+    if (snapshot && this.stampedAt < snapshot.index) this.#learnSnapshot(snapshot, options.now)
     const least = Math.max(this.commitIndex, snapshot?.index ?? 0) as LogIndex
     this.commitIndex = this.commitWritten = Math.min(least, this.log.last) as LogIndex
     this.history.commit(this.commitIndex)
@@ -134,6 +135,14 @@ export class MasterState {
     if (this.log.termAt(extra.stampedAt) === extra.stampedTerm) this.stampedAt = extra.stampedAt
     this.leaseClock.learn(extra.leaseNow)
     this.wallClock.learn(extra.wallNow, now.monotonic)
+  }
+
+  /** The hard state may be older than the snapshot: its configuration bears the stamps of the last entry that the snapshot covers. */
+  #learnSnapshot(snapshot: NonNullable<RecoveredCopy['snapshot']>, now: Now): void {
+    const times = entryTimes(snapshot.configuration)
+    this.leaseClock.learn(times.leaseNow)
+    this.wallClock.learn(times.wallNow, now.monotonic)
+    this.stampedAt = snapshot.index
   }
 
   /**

@@ -12,7 +12,7 @@ import { assert } from '../assert.ts'
 import type { InstalledSnapshot, LogRecord, MasterOutbox, RecoveredCopy, RoleView } from '../master/boundary.ts'
 import type { Master } from '../master/master.ts'
 import { snapshotHash } from '../master/snapshot.ts'
-import { type Configuration, configuration as configurationRow, logTable } from '../message/command.ts'
+import { type Configuration, configuration as configurationRow, entryTimes, logTable, stampEntry } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
 import type { JournalInput } from '../journal/journal.ts'
 import type { RecoveredShard } from '../journal/rebuild.ts'
@@ -68,6 +68,8 @@ export class Hosted {
   #appliedBytes = 0
   /** The newest configuration entry that was applied. */
   #configuration: Uint8Array
+  /** The entry that was applied last, or what bears its stamps. */
+  #stamped: Uint8Array
   #committed = 0 as LogIndex
   #snapshotIndex = 0 as LogIndex
   #snapshotUnderWay = false
@@ -91,6 +93,7 @@ export class Hosted {
     this.#out = out
     this.#tickets = new Tickets(() => out.nextTicket())
     this.#configuration = recovered.snapshot?.configuration ?? NO_CONFIGURATION
+    this.#stamped = this.#configuration
     if (recovered.snapshot === undefined) return
     machine.restore(recovered.snapshot.bytes)
     this.#applied = recovered.snapshot.index
@@ -311,6 +314,7 @@ export class Hosted {
 
   #applyOne(record: LogRecord): void {
     assert(record.index === this.#applied + 1, 'entries are applied one after the other')
+    this.#stamped = record.bytes
     if (record.bytes[0] === configurationRow.tag) this.#configuration = record.bytes
     this.machine.apply(record.index, record.bytes)
     this.#applied = record.index
@@ -356,7 +360,15 @@ export class Hosted {
     const index = this.#applied
     const term = this.#appliedTerm
     const ticket = this.#tickets.issue({ kind: 'snapshot', index, term, all })
-    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket, index, term, configuration: this.#configuration, bytes: this.machine.snapshot() })
+    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket, index, term, configuration: this.#stampedConfiguration(), bytes: this.machine.snapshot() })
+  }
+
+  /** The configuration of a snapshot goes with the times of the last entry in it: a leader that starts from it goes on from there. */
+  #stampedConfiguration(): Uint8Array {
+    const configuration = this.#configuration.slice()
+    const { leaseNow, wallNow } = entryTimes(this.#stamped)
+    stampEntry(configuration, leaseNow, wallNow)
+    return configuration
   }
 
   #install(now: Now, snapshot: InstalledSnapshot): void {
@@ -370,6 +382,7 @@ export class Hosted {
     this.#snapshotUnderWay = false
     this.#appliedBytes = 0
     this.#unreadable.clear()
+    this.#stamped = configuration
     this.#configuration = configuration
     this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), index, term, configuration, bytes: books.slice() })
     if (payloads.length > 0) {
@@ -383,7 +396,7 @@ export class Hosted {
   #openImage(peer: ReplicaNumber): void {
     if (this.#images.some((image) => image.peer === peer)) return
     const builder = new ImageBuilder(this.machine.snapshot(), this.machine.livePayloads())
-    this.#images.push({ peer, builder, index: this.#applied, term: this.#appliedTerm, configuration: this.#configuration })
+    this.#images.push({ peer, builder, index: this.#applied, term: this.#appliedTerm, configuration: this.#stampedConfiguration() })
   }
 
   #stepImages(now: Now): void {
