@@ -216,11 +216,11 @@ test('nodes of another cluster or another name are ignored, and reported once', 
   for (const node of strangers) assert.equal(node.membership.members.length, 1)
 })
 
-test('of two hints the one with the higher epoch and term reaches everyone', () => {
+test('of two hints the one of the higher term reaches everyone', () => {
   const { network, nodes } = cluster(9, 6)
   const hint = (epoch: number, term: number, leader: number): ShardHint => ({ shard: 3 as ShardId, epoch: epoch as Epoch, term: term as Term, leader: idOf(leader), masters: [idOf(0), idOf(1), idOf(2)] })
-  nodes[1]!.give({ kind: 'hint', hint: hint(1, 9, 1) })
-  nodes[2]!.give({ kind: 'hint', hint: hint(2, 4, 2) })
+  nodes[1]!.give({ kind: 'hint', hint: hint(2, 4, 1) })
+  nodes[2]!.give({ kind: 'hint', hint: hint(1, 9, 2) })
   network.until(5000, 'the hint is everywhere', () => nodes.every((node) => node.membership.hint(3 as ShardId)?.leader === idOf(2)))
 })
 
