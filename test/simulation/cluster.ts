@@ -6,7 +6,8 @@ import type { Address, NodeId } from '@horus/core/units'
 import { ClientProcess } from '@horus/core/world/client'
 import { SimulatedDevice } from '@horus/core/world/device'
 import type { Stage } from '@horus/core/world/event'
-import { type FaultGuard, Faults } from '@horus/core/world/faults'
+import { Faults } from '@horus/core/world/faults/faults'
+import type { FaultGuard } from '@horus/core/world/faults/source'
 import { NodeProcess, type ReplicaActor } from '@horus/core/world/node'
 import type { Process } from '@horus/core/world/process'
 import { World, type WorldWatcher } from '@horus/core/world/world'
@@ -57,7 +58,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#users = setup.users
     this.world = new World(setup.world, this)
     this.history = new History(() => this.world.now)
-    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.driftMax, () => this.world.now)
+    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now)
     this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
     const seeds = Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
     this.scene = { history: this.history, workload: setup.workload, seeds, makeClient: parts.client, calm: false, quiet: false }

@@ -4,7 +4,7 @@ import { COMMAND_BYTES_MAX } from '@horus/core/client/limits'
 import { Random } from '@horus/core/random'
 import type { ReplicaTuning } from '@horus/core/replica'
 import { SECTOR_BYTES } from '@horus/core/world/device'
-import { drawPlan, type FaultPlan } from '@horus/core/world/plan'
+import { drawPlan, type FaultPlan } from '@horus/core/world/faults/plan'
 import { OPEN_MAX } from './publisher.ts'
 import type { Workload } from './scene.ts'
 
@@ -76,7 +76,7 @@ function drawWorkload(random: Random, plan: FaultPlan, publishers: number, worke
     workMsMax,
     mischief,
     timeoutMs: random.pick([1000, 5000, 10_000]),
-    wallTrusted: plan.wallJumpEveryMs === 0 || plan.wallJumpMsMax <= 2000,
+    wallTrusted: plan.clocks.wallJumpEveryMs === 0 || plan.clocks.wallJumpMsMax <= 2000,
   }
 }
 

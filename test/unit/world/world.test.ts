@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '@horus/core/random'
-import { Faults, type FaultGuard } from '@horus/core/world/faults'
-import { drawPlan } from '@horus/core/world/plan'
+import { Faults } from '@horus/core/world/faults/faults'
+import type { FaultGuard } from '@horus/core/world/faults/source'
+import { drawPlan } from '@horus/core/world/faults/plan'
 import { emptyDisk, startBoth, toyWorld, type ToyWorld } from './toys.ts'
 
 function run(seed: number, ms = 2000): ToyWorld {
@@ -48,7 +49,7 @@ test('a counter that waits for its disk never tells a count twice, whatever happ
     const { told, watcher } = runWithFaults(seed, false)
     assert.deepEqual(watcher.errors, [])
     // An adversarial link may double or reorder answers, so that only those of plain seeds must rise strictly.
-    if (drawPlan(new Random(seed)).network.adversaryChance === 0) assert.equal(told.fellBack, 0, `seed ${seed}`)
+    if (drawPlan(new Random(seed)).network.settings.adversaryChance === 0) assert.equal(told.fellBack, 0, `seed ${seed}`)
   }
 })
 

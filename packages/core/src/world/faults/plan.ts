@@ -1,0 +1,54 @@
+//! Which sources of faults there are, and what a seed draws for each. A source that is added here, at the end of each list,
+//! moves nothing that the others draw.
+
+import type { Random } from '../../random.ts'
+import { AimedFaults, type AimedPlan, drawAimed, NO_AIMED_FAULTS } from './aimed.ts'
+import { ClientFaults, type ClientsPlan, drawClients, NO_CLIENT_FAULTS } from './clients.ts'
+import { ClockFaults, type ClocksPlan, drawClocks, NO_CLOCK_FAULTS } from './clocks.ts'
+import { DiskFaults, type DiskPlan, drawDisk, NO_DISK_FAULTS } from './disk.ts'
+import { drawNetwork, NetworkFaults, type NetworkPlan, NO_NETWORK_FAULTS } from './network.ts'
+import { drawNodes, NO_NODE_FAULTS, NodeFaults, type NodesPlan } from './nodes.ts'
+import type { FaultSource, Hands } from './source.ts'
+
+/** Every `...EveryMs` is the mean time between two of that fault in the whole world; 0 is never. */
+export interface FaultPlan {
+  readonly network: NetworkPlan
+  readonly nodes: NodesPlan
+  readonly clocks: ClocksPlan
+  readonly clients: ClientsPlan
+  readonly disk: DiskPlan
+  readonly aimed: AimedPlan
+}
+
+export const NO_FAULTS: FaultPlan = {
+  network: NO_NETWORK_FAULTS,
+  nodes: NO_NODE_FAULTS,
+  clocks: NO_CLOCK_FAULTS,
+  clients: NO_CLIENT_FAULTS,
+  disk: NO_DISK_FAULTS,
+  aimed: NO_AIMED_FAULTS,
+}
+
+export function drawPlan(random: Random): FaultPlan {
+  return {
+    network: drawNetwork(random.fork()),
+    nodes: drawNodes(random.fork()),
+    clocks: drawClocks(random.fork()),
+    clients: drawClients(random.fork()),
+    disk: drawDisk(random.fork()),
+    aimed: drawAimed(random.fork()),
+  }
+}
+
+/** The sources at work, each with a generator of its own beside those of its strikes. */
+export function makeSources(hands: Hands, plan: FaultPlan, random: Random): readonly FaultSource[] {
+  const own = Object.keys(plan).map(() => random.fork())
+  return [
+    new NetworkFaults(hands, plan.network),
+    new NodeFaults(hands, plan.nodes, own[1]!),
+    new ClockFaults(hands, plan.clocks, own[2]!),
+    new ClientFaults(hands, plan.clients),
+    new DiskFaults(hands, plan.disk),
+    new AimedFaults(hands, plan.aimed, own[5]!),
+  ]
+}

@@ -1,0 +1,58 @@
+//! What a source of faults is: a row of strikes, each with its own mean time in the plan, and what else it does to processes
+//! that come, to a world that is healed, and where something rare has just begun.
+//!
+//!   plan.ts   which sources there are, what each draws      faults.ts   the hand: schedules strikes, heals
+//!   network.ts nodes.ts clocks.ts clients.ts disk.ts ...    one file a source: its plan, how it is drawn, what it does
+
+import type { Random } from '../../random.ts'
+import type { ClientProcess } from '../client.ts'
+import type { SimulatedDevice } from '../device.ts'
+import type { NodeProcess } from '../node.ts'
+import type { Process } from '../process.ts'
+import type { World } from '../world.ts'
+
+/** What only somebody who watches the cluster can tell. */
+export interface FaultGuard {
+  /** Whether the promise still holds when this node's disk is lost, beside those that were lost before. */
+  mayWipe(node: NodeProcess): boolean
+  wiped(node: NodeProcess): void
+  /** Nodes that lead something. */
+  leaders(): readonly NodeProcess[]
+  emptyDisk(): SimulatedDevice
+}
+
+/** What a source has to work with. */
+export interface Hands {
+  readonly world: World
+  readonly guard: FaultGuard
+  readonly nodes: readonly NodeProcess[]
+  readonly clients: readonly ClientProcess[]
+  /** Between `begin` and `heal`. */
+  readonly active: boolean
+  /** A node to hit, with a preference for whoever leads. */
+  victim(random: Random): NodeProcess | undefined
+  /** Later, unless everything has been healed by then. */
+  after(ms: number, action: () => void): void
+}
+
+export interface Strike {
+  /** As in the catalogue and in the coverage. */
+  readonly name: string
+  /** Mean time between two in the whole world, in ms; 0 is never. */
+  readonly everyMs: number
+  /** Returns who was hit; nobody where there was nobody to hit. */
+  hit(random: Random): readonly Process[]
+}
+
+export interface FaultSource {
+  /** In a fixed order: each strike has a generator of its own, so that one more at the end moves none of the others. */
+  readonly strikes: readonly Strike[]
+  begin?(): void
+  /** A process has come into the world. */
+  added?(process: Process): void
+  heal?(): void
+  /** Something rare has just begun at this node: a term, a change of masters. Returns who was hit. */
+  provoke?(node: NodeProcess): readonly Process[]
+}
+
+export const NOBODY: readonly Process[] = []
