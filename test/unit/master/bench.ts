@@ -21,6 +21,8 @@ export interface BenchOptions {
   readonly recovered?: Partial<RecoveredCopy>
   readonly settings?: Partial<MasterSettings>
   readonly records?: readonly LogRecord[]
+  readonly startsAt?: number
+  readonly random?: Random
 }
 
 export class Bench {
@@ -44,11 +46,12 @@ export class Bench {
 
   constructor(options: BenchOptions = {}) {
     const replica = options.replica ?? 1
+    this.now = options.startsAt ?? 0
     this.records.push(...(options.records ?? []))
     const bench = this
     const recovered = options.recovered && { hardState: undefined, snapshot: undefined, firstIndex: 1 as LogIndex, lastIndex: 0 as LogIndex, terms: [], suspect: false, ...options.recovered }
     this.master = new Master({
-      shard, self: peer(replica), settings: { ...defaultMasterSettings, ...options.settings }, random: new Random(5), now: this.time,
+      shard, self: peer(replica), settings: { ...defaultMasterSettings, ...options.settings }, random: options.random ?? new Random(5), now: this.time,
       reader: {
         freeBytes: 1000,
         entries: (_shard, from, to) => bench.records.filter((record) => record.index >= from && record.index <= to),

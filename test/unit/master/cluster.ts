@@ -169,7 +169,7 @@ export class Cluster {
   crash(host: Host): void {
     host.up = false
     host.boot++
-    host.journal.crash(this.random)
+    host.journal.crash(this.random.below(host.journal.pending + 1))
     host.master = host.master && ({ self: host.master.self } as Master)
     for (const other of this.hosts) if (other !== host) this.at(this.random.fraction() * 3, () => this.input(other, { kind: 'linkDown', node: host.node }))
   }

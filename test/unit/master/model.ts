@@ -1,8 +1,8 @@
 //! A journal as the master sees one: what was handed over counts at once, what was flushed survives a crash, and of the
 //! rest a crash leaves some beginning.
 
+import type { Hash } from '@horus/core/hash'
 import type { HardState, LogRecord, RecoveredCopy } from '@horus/core/master/boundary'
-import type { Random } from '@horus/core/random'
 import type { LogIndex, ShardId, Term } from '@horus/core/units'
 
 export type Mark = { kind: 'master'; ticket: number } | { kind: 'snapshotted'; index: number; term: number } | { kind: 'installed'; index: number }
@@ -51,8 +51,9 @@ export class ModelJournal {
     return marks
   }
 
-  crash(random: Random): void {
-    this.flush(random.below(this.#operations.length + 1))
+  /** The disk has what was flushed and the next `kept` operations; the rest is gone. */
+  crash(kept: number): void {
+    this.flush(kept)
     this.#operations = []
     this.#live = { ...this.#durable, records: this.#durable.records.slice() }
     this.coldBelow = Infinity
@@ -78,6 +79,44 @@ export class ModelJournal {
     for (const record of records) if (terms.length === 0 || terms[terms.length - 1]!.term !== record.term) terms.push({ index: record.index, term: record.term })
     return { hardState, snapshot, firstIndex: first as LogIndex, lastIndex: (first + records.length - 1) as LogIndex, terms, suspect }
   }
+
+  /** The entry as the disk has it. */
+  durable(index: LogIndex): LogRecord | undefined {
+    return this.#durable.records[index - this.#durable.first]
+  }
+
+  clone(): ModelJournal {
+    const copy = new ModelJournal()
+    copy.#operations = this.#operations.slice()
+    copy.#durable = { ...this.#durable, records: this.#durable.records.slice() }
+    copy.#live = { ...this.#live, records: this.#live.records.slice() }
+    copy.coldBelow = this.coldBelow
+    return copy
+  }
+
+  /** What is on the disk and what is on its way there; tickets belong to the master, which tells them from the last durable one. */
+  mix(hash: Hash): void {
+    hash.number(this.coldBelow)
+    mixHardState(hash, this.#durable.hardState)
+    hash.number(this.#durable.snapshot?.index ?? -1).number(this.#durable.first)
+    mixRecords(hash, this.#durable.records)
+    for (const { operation, mark } of this.#operations) {
+      hash.text(operation.kind).text(mark?.kind ?? '')
+      if (operation.kind === 'append') mixRecords(hash, operation.entries)
+      else if (operation.kind === 'hardState') mixHardState(hash, operation.state)
+      else if (operation.kind === 'trim') hash.number(operation.through)
+      else hash.number(operation.index).number(operation.term).bytes(operation.image).word(operation.reset ? 1 : 0)
+    }
+  }
+}
+
+function mixHardState(hash: Hash, state: HardState | undefined): void {
+  if (state) hash.number(state.term).number(state.vote ?? -1).number(state.epoch).number(state.commit).bytes(state.extra)
+}
+
+function mixRecords(hash: Hash, records: readonly LogRecord[]): void {
+  hash.number(records.length)
+  for (const { index, term, bytes } of records) hash.number(index).number(term).bytes(bytes)
 }
 
 function apply(image: Image, operation: Operation): void {

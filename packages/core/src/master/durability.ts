@@ -66,6 +66,8 @@ export class Durability {
 
   /** The message leaves with `reached`; the caller has seen to it that `ticket` is not durable yet. */
   defer(ticket: number, to: NodeId, message: ConsensusMessage): void {
+    // Whoever asks again gets one answer.
+    if (this.#deferred.some((other) => other.ticket === ticket && other.to === to && other.message.kind === message.kind)) return
     if (this.#deferred.length === DEFERRED_MAX) this.#deferred.shift()
     // A repeated request waits for an older ticket than the newest, so the order is made here.
     let at = this.#deferred.length
@@ -96,9 +98,15 @@ export class Durability {
     return copy
   }
 
+  /** How many tickets are in front of this one and not durable, itself among them; 0 where it is. */
+  pending(ticket: number): number {
+    return Math.max(0, ticket - this.#durable)
+  }
+
+  /** Tickets count from the last durable one: how many there ever were decides nothing. */
   mix(hash: Hash): void {
-    hash.number(this.#next).number(this.#durable).number(this.#index)
-    for (let i = 0; i < this.#tickets.length; i++) hash.number(this.#tickets[i]!).number(this.#lasts[i]!)
-    for (const deferred of this.#deferred) hash.number(deferred.ticket).text(deferred.to).text(deferred.message.kind)
+    hash.number(this.pending(this.#next)).number(this.#index)
+    for (let i = 0; i < this.#tickets.length; i++) hash.number(this.pending(this.#tickets[i]!)).number(this.#lasts[i]!)
+    for (const { ticket, to, message } of this.#deferred) hash.number(this.pending(ticket)).text(to).text(message.kind).number(message.term).number(message.to)
   }
 }

@@ -3,7 +3,9 @@
 import type { Hash } from '../hash.ts'
 import type { Instant, LogIndex } from '../units.ts'
 import type { LogRecord, Peer } from './boundary.ts'
-import type { Progress } from './progress.ts'
+import { heardAgeMax, type Progress } from './progress.ts'
+import { age, wait } from './relative.ts'
+import type { MasterSettings } from './settings.ts'
 
 /** Rounds whose beginning is remembered: an answer to an older one proves nothing that is still of use. */
 const ROUNDS_KEPT = 256
@@ -34,7 +36,6 @@ export class Leadership {
   heartbeatAt: Instant
   /** After a gap in the own loop the quorum gets until then to be heard. */
   graceUntil: Instant
-  calledAt: Instant
   transfer: Transfer | undefined
   /** Batches that are not committed: last index and bytes of each. */
   readonly uncommitted = { lasts: [] as number[], bytes: [] as number[], total: 0 }
@@ -42,7 +43,6 @@ export class Leadership {
   constructor(now: Instant) {
     this.heartbeatAt = now
     this.graceUntil = now
-    this.calledAt = now
   }
 
   beginRound(now: Instant): number {
@@ -77,7 +77,6 @@ export class Leadership {
     copy.reads.indexes.push(...this.reads.indexes)
     copy.reads.rounds.push(...this.reads.rounds)
     copy.graceUntil = this.graceUntil
-    copy.calledAt = this.calledAt
     copy.transfer = this.transfer && { ...this.transfer }
     copy.uncommitted.lasts.push(...this.uncommitted.lasts)
     copy.uncommitted.bytes.push(...this.uncommitted.bytes)
@@ -85,10 +84,16 @@ export class Leadership {
     return copy
   }
 
-  mix(hash: Hash): void {
-    for (const peer of this.peers) peer.mix(hash)
-    hash.number(this.firstOfTerm).number(this.gathered.length).number(this.shipped).number(this.round).number(this.heartbeatAt)
-    for (let i = 0; i < this.reads.ids.length; i++) hash.number(this.reads.ids[i]!).number(this.reads.rounds[i]!)
-    if (this.transfer) hash.word(this.transfer.to.replica).number(this.transfer.until).word(this.transfer.asked ? 1 : 0)
+  mix(hash: Hash, now: Instant, settings: MasterSettings): void {
+    for (const peer of this.peers) peer.mix(hash, now, settings)
+    hash.number(this.firstOfTerm).number(this.shipped).number(this.gathered.length).number(this.round)
+    for (const { index, term, bytes } of this.gathered) hash.number(index).number(term).bytes(bytes)
+    for (let round = Math.max(1, this.round - ROUNDS_KEPT + 1); round <= this.round; round++) hash.number(age(this.roundBegan(round)!, now, heardAgeMax(settings)))
+    hash.number(wait(this.heartbeatAt, now)).number(wait(this.graceUntil, now))
+    const { ids, indexes, rounds } = this.reads
+    for (let i = 0; i < ids.length; i++) hash.number(ids[i]!).number(indexes[i] ?? -1).number(rounds[i] ?? -1)
+    if (this.transfer) hash.word(this.transfer.to.replica).number(wait(this.transfer.until, now)).word(this.transfer.asked ? 1 : 0)
+    const { lasts, bytes } = this.uncommitted
+    for (let i = 0; i < lasts.length; i++) hash.number(lasts[i]!).number(bytes[i]!)
   }
 }

@@ -6,6 +6,7 @@
 
 import type { Hash } from '../hash.ts'
 import type { Instant, LeaseTime } from '../units.ts'
+import { wait } from './relative.ts'
 import type { MasterSettings } from './settings.ts'
 
 export class LeaseClock {
@@ -58,7 +59,8 @@ export class LeaseClock {
     return copy
   }
 
-  mix(hash: Hash): void {
-    hash.number(this.#value).number(this.#countedAt).number(this.#standsUntil)
+  mix(hash: Hash, now: Instant): void {
+    hash.number(this.#value)
+    if (this.#countedAt < Infinity) hash.number(now - this.#countedAt).number(wait(this.#standsUntil, this.#countedAt as Instant))
   }
 }

@@ -110,7 +110,7 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
   get wakeAt(): Instant {
     const m = this.#state
     if (m.removedEpoch !== undefined || m.suspect) return never
-    if (m.lead) return Math.min(m.lead.heartbeatAt, m.lead.calledAt + m.settings.leasePollMs) as Instant
+    if (m.lead) return Math.min(m.lead.heartbeatAt, m.calledAt + m.settings.leasePollMs) as Instant
     return m.configuration.voters.length === 0 ? never : m.electionAt
   }
 
@@ -223,6 +223,8 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
 
   #called(now: Now, out: MasterOutbox): void {
     const m = this.#state
+    const idleMs = now.monotonic - m.calledAt
+    m.calledAt = now.monotonic
     if (m.unwritten) {
       m.unwritten = false
       persist(m, now, out)
@@ -230,11 +232,10 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     if (m.lead === undefined) return
     m.leaseClock.observe(now.monotonic, m.settings)
     // A loop that stood still has heard nobody: the quorum gets two heartbeats before that is held against it.
-    if (now.monotonic - m.lead.calledAt > m.settings.electionMs / 2) {
+    if (idleMs > m.settings.electionMs / 2) {
       m.lead.graceUntil = (now.monotonic + 2 * m.settings.heartbeatMs) as Instant
       m.lead.heartbeatAt = now.monotonic
     }
-    m.lead.calledAt = now.monotonic
   }
 
   #message(now: Now, node: NodeId, message: ConsensusMessage, out: MasterOutbox): void {

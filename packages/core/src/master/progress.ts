@@ -7,6 +7,7 @@
 import type { Hash } from '../hash.ts'
 import type { Instant, LogIndex, NodeId, ReplicaNumber, WallTime } from '../units.ts'
 import type { Peer } from './boundary.ts'
+import { age } from './relative.ts'
 import type { MasterSettings } from './settings.ts'
 import type { SnapshotSending } from './snapshot.ts'
 
@@ -112,8 +113,20 @@ export class Progress implements Peer {
     return copy
   }
 
-  mix(hash: Hash): void {
-    hash.word(this.replica).text(this.stage).number(this.match).number(this.next).number(this.round).number(this.heardAt)
-    hash.number(this.resetRound).word(this.suspect ? 1 : 0).number(this.#bytesInFlight).word(this.#lasts.length)
+  mix(hash: Hash, now: Instant, settings: MasterSettings): void {
+    hash.word(this.replica).word((this.learner ? 1 : 0) | (this.loading ? 2 : 0) | (this.suspect ? 4 : 0)).text(this.stage)
+    hash.number(this.match).number(this.matchRound).number(this.next).number(this.round).number(this.resetRound)
+    hash.number(age(this.heardAt, now, heardAgeMax(settings))).number(age(this.activeAt, now, settings.electionMs))
+    hash.number(this.freeBytes).number(this.wall).number(age(this.wallAt, now, READING_AGE * settings.electionMs))
+    for (let i = 0; i < this.#lasts.length; i++) hash.number(this.#lasts[i]!).number(this.#bytes[i]!)
+    this.sending?.mix(hash, now)
   }
+}
+
+/** A reading of a peer's clock older than this many election time-outs says too little. */
+export const READING_AGE = 10
+
+/** Nothing asks whether a peer was heard longer ago than this. */
+export function heardAgeMax(settings: MasterSettings): number {
+  return Math.max(settings.electionMs, settings.leaseStallMs)
 }

@@ -108,6 +108,10 @@ export class SnapshotSending {
     copy.#started = this.#started
     return copy
   }
+
+  mix(hash: Hash, now: Instant): void {
+    hash.number(this.source?.index ?? -1).number(this.acknowledged).number(this.sent).number(this.#round).word(this.#started ? 1 : 0).number(now - this.#progressAt)
+  }
 }
 
 /** The follower's side. */
@@ -167,5 +171,9 @@ export class SnapshotReceiving {
     copy.have = this.have
     copy.installing = this.installing
     return copy
+  }
+
+  mix(hash: Hash): void {
+    hash.number(this.index).number(this.term).number(this.#hashWanted).number(this.have).number(this.#hash.value()).word(this.installing ? 1 : 0)
   }
 }

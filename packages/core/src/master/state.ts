@@ -14,7 +14,9 @@ import { Durability } from './durability.ts'
 import { LeaseClock } from './lease-clock.ts'
 import type { Leadership } from './leadership.ts'
 import { Log } from './log.ts'
+import { READING_AGE } from './progress.ts'
 import { majorityOf } from './quorum.ts'
+import { age, wait } from './relative.ts'
 import type { MasterSettings } from './settings.ts'
 import type { SnapshotReceiving } from './snapshot.ts'
 import { WallClock } from './wall-clock.ts'
@@ -55,6 +57,8 @@ export class MasterState {
   readonly random: Random
   readonly reader: LogReader
   readonly suspect: boolean
+  /** The time of the last call: what a digest tells times from. */
+  calledAt: Instant
 
   term = 0 as Term
   vote: number | undefined
@@ -111,6 +115,7 @@ export class MasterState {
     this.random = options.random
     this.reader = options.reader
     this.suspect = recovered?.suspect ?? false
+    this.calledAt = options.now.monotonic
     this.log = recovered ? Log.recover(recovered) : new Log()
     this.disk = new Durability(this.log.last)
     const snapshot = recovered?.snapshot
@@ -204,19 +209,45 @@ export class MasterState {
     })
   }
 
+  /**
+   * Everything that decides what comes next, with times told from the last call: what was only told to the outside (`told`) follows from the
+   * rest, and so does what of a campaign or of a timer is not in use.
+   */
   digest(): string {
     const hash = new Hash()
-    hash.number(this.shard).word(this.self.replica).number(this.term).number(this.vote ?? -1).number(this.commitIndex).text(this.role)
-    hash.number(this.leader?.replica ?? -1).number(this.leaderAt).number(this.electionAt).number(this.matched).number(this.round)
+    const { calledAt, disk, settings } = this
+    hash.number(this.shard).word(this.self.replica).word(flags(this.suspect, this.unwritten, this.waitsForStamps, this.owesAnswer, this.stampsAt === calledAt))
+    hash.number(this.term).number(this.vote ?? -1).number(disk.pending(this.termTicket)).number(disk.pending(this.voteTicket)).number(this.removedEpoch ?? -1)
+    hash.number(this.commitIndex).number(this.commitWritten).number(age(this.commitWrittenAt, calledAt, settings.commitWriteMs))
+    hash.number(this.stampedAt).number(this.unreadableThrough).number(this.matched).number(this.round)
+    if (this.stampsAt === calledAt) hash.number(this.stamps.leaseNow).number(this.stamps.wallNow)
+    hash.text(this.role).number(this.leader?.replica ?? -1)
+    if (this.leader !== undefined) hash.number(age(this.leaderAt, calledAt, settings.electionMs))
+    if (this.lead === undefined) hash.number(wait(this.electionAt, calledAt)).number(wait(this.hastyUntil, calledAt))
+    if (this.role === 'candidate' || this.role === 'preCandidate') mixCampaign(hash, this.campaign!, disk)
+    for (const { replica, wall, at } of this.readings.slice().sort((a, b) => a.replica - b.replica)) hash.word(replica).number(wall).number(age(at, calledAt, READING_AGE * settings.electionMs))
+    for (const peer of this.leaving) hash.word(peer.replica)
     this.log.mix(hash)
-    this.disk.mix(hash)
+    disk.mix(hash)
     this.history.mix(hash)
-    this.leaseClock.mix(hash)
-    this.wallClock.mix(hash)
-    this.lead?.mix(hash)
-    if (this.receiving) hash.number(this.receiving.index).number(this.receiving.have)
+    this.leaseClock.mix(hash, calledAt)
+    this.wallClock.mix(hash, calledAt)
+    this.lead?.mix(hash, calledAt, settings)
+    this.receiving?.mix(hash)
     return hash.digest()
   }
+}
+
+function mixCampaign(hash: Hash, campaign: Campaign, disk: Durability): void {
+  const sorted = (replicas: readonly number[]): number[] => replicas.slice().sort((a, b) => a - b)
+  hash.number(campaign.ticket === undefined ? -1 : disk.pending(campaign.ticket)).word(flags(campaign.transfer, campaign.asked))
+  for (const replica of sorted(campaign.granted)) hash.word(replica)
+  hash.word(-1)
+  for (const replica of sorted(campaign.refused)) hash.word(replica)
+}
+
+function flags(...set: readonly boolean[]): number {
+  return set.reduce((word, one, i) => word | (one ? 1 << i : 0), 0)
 }
 
 // ---- steps that all parts take -------------------------------------------------------------------------------------
@@ -290,6 +321,7 @@ export function follow(m: MasterState, now: Now, out: MasterOutbox, term: Term, 
   if (term > m.term) enterTerm(m, now, out, term, undefined)
   m.role = 'follower'
   m.campaign = undefined
+  m.readings = []
   m.leader = leader
   resetElection(m, now)
 }
@@ -334,8 +366,6 @@ export function isKnown(m: MasterState, peer: Peer): boolean {
   return isMember(m.configuration, peer) || isMember(m.history.committed, peer)
 }
 
-/** A reading of a peer's clock older than this many election time-outs says too little. */
-const READING_AGE = 10
 /** Election time-outs after a start in which pre-votes are repeated in haste: nodes that start together come up as far apart. */
 const HASTY_AFTER_START = 4
 

@@ -59,8 +59,10 @@ export class WallClock {
     return copy
   }
 
-  mix(hash: Hash): void {
-    hash.number(this.#value).number(this.#valueAt).number(this.#jumpSince ?? -1)
+  mix(hash: Hash, now: Instant): void {
+    hash.number(this.#value)
+    // Before there is a value nobody asks for its age.
+    if (this.#value > 0) hash.number(now - this.#valueAt).number(this.#jumpSince === undefined ? -1 : now - this.#jumpSince)
   }
 }
 
