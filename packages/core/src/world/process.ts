@@ -25,8 +25,8 @@ export abstract class Process {
   readonly world: World
   readonly index: number
   readonly name: string
-  /** Where it is reached. */
-  readonly home: Address
+  /** Where it is reached; it changes only while the process is down. */
+  home: Address
   readonly clock = new ProcessClock()
   state: 'down' | 'up' | 'paused' = 'down'
   /** Rises with every start and every death: what was meant for an earlier run never reaches a later one. */

@@ -26,6 +26,8 @@ export interface WorldWatcher {
   event(process: Process, event: ReplicaEvent): void
   observe(process: Process, observation: ReplicaObservation): void
   halted(process: Process, reason: string): void
+  /** A fault has hit the process; called when it has. */
+  struck?(process: Process, fault: string): void
   stopped(process: Process): void
 }
 
@@ -89,6 +91,20 @@ export class World {
 
   count(what: string): void {
     this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  }
+
+  /** Every fault is told here, whatever its source: by name, as in the catalogue, and whom it hit. */
+  struck(fault: string, process: Process): void {
+    this.count(`fault ${fault}`)
+    this.watcher.struck?.(process, fault)
+  }
+
+  /** The process is to be reached somewhere else from its next start on; only while it is down. */
+  move(process: Process, to: Address): void {
+    assert(process.state === 'down' && !this.#byAddress.has(to), 'a process moves while it is down, to where nobody is')
+    this.#byAddress.delete(process.home)
+    this.#byAddress.set(to, process)
+    process.home = to
   }
 
   /** Runs until `until` (true time in ms), or until `enough` says so between two events. */

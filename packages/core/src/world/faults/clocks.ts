@@ -20,7 +20,7 @@ export function drawClocks(random: Random): ClocksPlan {
     driftMax: random.chance(0.5) ? random.fraction() * 0.05 : 0,
     wallOffsetMsMax: every(random, 0.5, 1, 3000),
     wallJumpEveryMs: every(random, 0.25, 5000, 30_000),
-    wallJumpMsMax: random.pick([200, 2000, 120_000, 1_000_000]),
+    wallJumpMsMax: random.pick([200, 2000, 120_000, 3_600_000]),
   }
 }
 
@@ -38,7 +38,8 @@ export class ClockFaults implements FaultSource {
   }
 
   added(process: Process): void {
-    const { driftMax, wallOffsetMsMax } = this.#hands.active ? this.#plan : NO_CLOCK_FAULTS
+    const { driftMax, wallOffsetMsMax } = this.#plan
+    // A clock has its rate from the first start on: a rate that changes while a process runs would be a jump.
     process.clock.setRate(1 + (this.#random.fraction() * 2 - 1) * driftMax)
     process.clock.jumpWall(Math.floor((this.#random.fraction() * 2 - 1) * wallOffsetMsMax))
   }

@@ -35,6 +35,10 @@ export class DiskFaults implements FaultSource {
     this.strikes = [{ name: 'wipe', everyMs: plan.wipeEveryMs, hit: (random) => this.#wipe(random) }]
   }
 
+  begin(): void {
+    for (const node of this.#hands.nodes) node.diskSettings = this.#plan.settings
+  }
+
   added(process: Process): void {
     if (this.#hands.active && process instanceof NodeProcess) process.diskSettings = this.#plan.settings
   }

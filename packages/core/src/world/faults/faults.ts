@@ -65,13 +65,13 @@ export class Faults implements Stage, Hands {
   /** Something rare has just begun at this node: a term, a change of masters. */
   provoke(node: NodeProcess): void {
     if (!this.active) return
-    for (const source of this.#sources) if ((source.provoke?.(node) ?? []).length > 0) this.world.count('fault provoked')
+    for (const source of this.#sources) for (const process of source.provoke?.(node) ?? []) this.world.struck('provoked', process)
   }
 
   act(code: number): void {
     if (!this.active) return
     const { strike, random } = this.#strikes[code]!
-    if (strike.hit(random).length > 0) this.world.count(`fault ${strike.name}`)
+    for (const process of strike.hit(random)) this.world.struck(strike.name, process)
     this.#next(code)
   }
 

@@ -67,7 +67,7 @@ export class NodeFaults implements FaultSource {
   }
 
   added(process: Process): void {
-    process.turnMs = this.#random.fraction() * (this.#hands.active ? this.#plan : NO_NODE_FAULTS).turnMsMax
+    process.turnMs = this.#random.fraction() * this.#plan.turnMsMax
   }
 
   #crash(random: Random): readonly Process[] {
