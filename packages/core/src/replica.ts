@@ -376,6 +376,8 @@ export class Replica {
 
   #clusterChanged(): void {
     if (!this.#running) return
+    // What was placed on a shard may have changed.
+    for (const hosted of this.#copies.hosted.values()) hosted.stir()
     this.#front.wake(this.#now, this.#o)
     this.#tellReady()
   }

@@ -31,7 +31,7 @@ test('a session goes on at a leader only when a quorum has confirmed it since', 
   const sent: ClientMessage[] = []
   const reads: ((ok: boolean) => void)[] = []
   const machine = new JobMachine(shard, { send: (_to: unknown, message: ClientMessage) => sent.push(message), redirect: () => nothing } as unknown as JobMachineOutbox)
-  machine.attach({ applied: 0, master: { lastIndex: 0, proposable: 'yes' }, read: (_now: Now, done: (ok: boolean) => void) => reads.push(done) } as unknown as Hosted)
+  machine.attach({ stir: () => {}, applied: 0, master: { lastIndex: 0, proposable: 'yes' }, read: (_now: Now, done: (ok: boolean) => void) => reads.push(done) } as unknown as Hosted)
   machine.lead(true)
   const resume = { kind: 'resume', shard, session: 3, stamp: 1, leases: [] } as unknown as ClientMessage & { kind: 'resume' }
   machine.receive(now, from, nothing, resume)

@@ -95,13 +95,20 @@ export class EndedJobs {
 
   /** A copy of the job's result. */
   result(slot: number): Uint8Array {
+    const [before, behind] = this.#resultParts(slot)
+    const result = new Uint8Array(before.length + behind.length)
+    result.set(before)
+    result.set(behind, before.length)
+    return result
+  }
+
+  /** Views of the job's result, which may go on at the ring's start. */
+  #resultParts(slot: number): readonly [Uint8Array, Uint8Array] {
     const length = this.#resultLength[slot]!
-    const result = new Uint8Array(length)
+    if (length === 0) return NO_RESULT
     const from = this.#resultAt[slot]! % this.#bytes.length
     const first = Math.min(length, this.#bytes.length - from)
-    result.set(this.#bytes.subarray(from, from + first))
-    result.set(this.#bytes.subarray(0, length - first), first)
-    return result
+    return [this.#bytes.subarray(from, from + first), this.#bytes.subarray(0, length - first)]
   }
 
   /** Calls `visit` for every job, in the order in which they ended. */
@@ -123,9 +130,10 @@ export class EndedJobs {
       writer.u8(job.lostLeases)
       writer.f64(job.addedAt)
       writer.f64(job.endedAt)
-      const result = this.result(at & mask)
-      writePacked(writer, result.length)
-      writer.raw(result)
+      const [before, behind] = this.#resultParts(at & mask)
+      writePacked(writer, before.length + behind.length)
+      writer.raw(before)
+      writer.raw(behind)
     }
   }
 
@@ -196,6 +204,7 @@ export class EndedJobs {
 
 const CAPACITY_MIN = 16
 const BYTES_MIN = 1024
+const NO_RESULT: readonly [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)]
 /** Below this a loop beats the call of `set` with its view. */
 const LOOP_BYTES_MAX = 64
 

@@ -103,15 +103,19 @@ export class Writer {
 
 export class Reader {
   readonly bytes: Uint8Array
-  readonly view: DataView
   at: number
   readonly end: number
+  #view: DataView | undefined
 
   constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
     this.bytes = bytes
-    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     this.at = at
     this.end = end
+  }
+
+  /** Made only for whoever asks: most messages are too short for a view to pay. */
+  get view(): DataView {
+    return (this.#view ??= new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength))
   }
 
   get left(): number {
@@ -127,22 +131,23 @@ export class Reader {
   }
 
   u8(): number {
-    return this.view.getUint8(this.skip(1))
+    return this.bytes[this.skip(1)]!
   }
 
   u16(): number {
-    return this.view.getUint16(this.skip(2))
+    const at = this.skip(2)
+    return (this.bytes[at]! << 8) | this.bytes[at + 1]!
   }
 
   u32(): number {
-    return this.view.getUint32(this.skip(4))
+    return wordAt(this.bytes, this.skip(4))
   }
 
   u53(): number {
     const at = this.skip(8)
-    const high = this.view.getUint32(at)
+    const high = wordAt(this.bytes, at)
     if (high >= 0x20_0000) throw new MalformedMessage('a whole number over 2^53')
-    return high * 0x1_0000_0000 + this.view.getUint32(at + 4)
+    return high * 0x1_0000_0000 + wordAt(this.bytes, at + 4)
   }
 
   f64(): number {
@@ -154,6 +159,10 @@ export class Reader {
     const at = this.skip(count)
     return this.bytes.subarray(at, at + count)
   }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
 // ---- fields ------------------------------------------------------------------------------------------------------

@@ -63,6 +63,10 @@ export class Hosted {
   readonly #tickets: Tickets
   #master: Master | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as never }
+  /** Something has come since the last turn: a copy that nobody speaks to costs its node nothing. */
+  #stirred = true
+  /** When it next wants to be woken, as long as nothing stirs it. */
+  #wakeAt: number | undefined
   #applied = 0 as LogIndex
   #appliedTerm = 0 as Term
   #appliedBytes = 0
@@ -149,13 +153,13 @@ export class Hosted {
   // ---- inputs ----------------------------------------------------------------------------------------------------
 
   message(now: Now, from: NodeId, message: ConsensusMessage): void {
-    this.#now = now
+    this.#enter(now)
     this.master.receive(now, { kind: 'message', from, message }, this.#masterOutbox)
     this.#settle(now)
   }
 
   durable(now: Now, ticket: number): void {
-    this.#now = now
+    this.#enter(now)
     for (const mark of this.#tickets.durable(ticket)) {
       if (mark.kind === 'master') this.master.receive(now, { kind: 'durable', ticket: mark.ticket }, this.#masterOutbox)
       else if (mark.kind === 'installed') {
@@ -174,7 +178,7 @@ export class Hosted {
   }
 
   loaded(now: Now): void {
-    this.#now = now
+    this.#enter(now)
     this.#waitsForEntry = false
     this.master.receive(now, { kind: 'loaded' }, this.#masterOutbox)
     this.machine.loaded()
@@ -182,7 +186,7 @@ export class Hosted {
   }
 
   unreadable(now: Now, index: LogIndex): void {
-    this.#now = now
+    this.#enter(now)
     this.master.receive(now, { kind: 'unreadable', index }, this.#masterOutbox)
     this.#waitsForEntry = false
     this.#readAgainAt = now.monotonic + READ_AGAIN_MS
@@ -198,13 +202,15 @@ export class Hosted {
   }
 
   linkDown(now: Now, node: NodeId): void {
-    this.#now = now
+    this.#enter(now)
     this.master.receive(now, { kind: 'linkDown', node }, this.#masterOutbox)
     this.#settle(now)
   }
 
   turn(now: Now): void {
-    this.#now = now
+    if (!this.#stirred) return
+    this.#enter(now)
+    this.#stirred = false
     this.machine.turn(now)
     this.master.receive(now, { kind: 'turn' }, this.#masterOutbox)
     this.#settle(now)
@@ -212,22 +218,38 @@ export class Hosted {
   }
 
   wake(now: Now): void {
-    this.#now = now
+    if (this.wakeAt(now) > now.monotonic) return
+    this.#enter(now)
     if (this.master.wakeAt <= now.monotonic) this.master.wake(now, this.#masterOutbox)
     this.machine.wake(now)
     this.#settle(now)
   }
 
   wakeAt(now: Now): number {
+    return (this.#wakeAt ??= this.#nextWake(now))
+  }
+
+  #nextWake(now: Now): number {
     const behind = this.#applied < this.#committed && !this.#waitsForEntry
     if (behind && now.monotonic >= this.#readAgainAt) return now.monotonic
     const at = Math.min(this.master.wakeAt, behind ? this.#readAgainAt : Infinity)
     return this.master.role === 'leader' ? Math.min(at, this.machine.wakeAt(now)) : at
   }
 
+  /** Something that the machine goes by has changed without an input to its master. */
+  stir(): void {
+    this.#stirred = true
+    this.#wakeAt = undefined
+  }
+
+  #enter(now: Now): void {
+    this.#now = now
+    this.stir()
+  }
+
   /** Appends an entry of this node's own making; returns its index. */
   propose(now: Now, entry: Uint8Array): LogIndex {
-    this.#now = now
+    this.#enter(now)
     this.master.receive(now, { kind: 'propose', entry }, this.#masterOutbox)
     const index = this.master.lastIndex
     this.#out.proposed(this, index, entry)
@@ -236,7 +258,7 @@ export class Hosted {
 
   /** `done(true)` when everything that was committed before the call is applied; `done(false)` when this node cannot tell. */
   read(now: Now, done: (ok: boolean) => void): void {
-    this.#now = now
+    this.#enter(now)
     const id = this.#nextRead++
     this.#onRead.set(id, done)
     this.master.receive(now, { kind: 'read', id }, this.#masterOutbox)
@@ -244,7 +266,7 @@ export class Hosted {
   }
 
   input(now: Now, input: Parameters<Master['receive']>[1]): void {
-    this.#now = now
+    this.#enter(now)
     this.master.receive(now, input, this.#masterOutbox)
     this.#settle(now)
   }

@@ -144,6 +144,7 @@ export class JobMachine implements Machine, ShardService {
   // ---- clients ---------------------------------------------------------------------------------------------------
 
   receive(now: Now, from: Endpoint, bytes: Uint8Array, message: ShardMessage): void {
+    this.#host.stir()
     if (!this.serves) {
       this.#out.send(from, refusal(message, this.#out.redirect(this.#shard)))
       return
@@ -165,6 +166,7 @@ export class JobMachine implements Machine, ShardService {
   }
 
   gone(endpoint: Endpoint): void {
+    this.#host.stir()
     this.#service.gone(endpoint)
   }
 

@@ -52,6 +52,7 @@ export class RegistryMachine implements Machine, HostedRegistry {
   /** A node that is no master of the registry wants to know what is new. */
   follow(now: Now, from: NodeId, index: LogIndex): void {
     this.#now = now
+    this.#hosted?.stir()
     this.#feed.receive(now, { kind: 'follow', from, index, registry: this.#registry }, this.#feedOutbox)
   }
 

@@ -40,6 +40,7 @@ export abstract class Process {
   turnMs = 0
   /** How long after its death it is started again; undefined leaves it dead until somebody starts it. */
   restartAfterMs: number | undefined
+  #effects = 0
   #effectsLeft = Infinity
   #afterWrite: number | undefined
   #death: Death = 'killed'
@@ -130,11 +131,13 @@ export abstract class Process {
     }
     if (this.#effectsLeft <= 0) return false
     this.#effectsLeft--
+    this.#effects++
     this.world.trace.effect(this.world.now, this.name, kind, detail)
     return true
   }
 
   deliver(input: AnyInput): void {
+    const before = this.#effects
     this.world.delivered(this, input)
     try {
       this.receive(this.clock.read(this.world.now), input)
@@ -142,10 +145,12 @@ export abstract class Process {
       this.#threw(error)
       return
     }
+    if (input.kind === 'turn' && this.#effects > before) this.world.events++
     this.#settle(input.kind !== 'turn')
   }
 
   wake(): void {
+    const before = this.#effects
     this.world.wakes++
     this.#spins = this.#wokenAt === this.world.now ? this.#spins + 1 : 0
     this.#wokenAt = this.world.now
@@ -160,6 +165,7 @@ export abstract class Process {
       this.#threw(error)
       return
     }
+    if (this.#effects > before) this.world.events++
     this.#settle(true)
   }
 

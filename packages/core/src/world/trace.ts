@@ -16,18 +16,22 @@ export interface TraceRecord {
 
 export class Trace {
   readonly #hash = new Hash()
-  readonly #recent: TraceRecord[] = []
+  /** The last events, each a slot of all four: an object for every event would be half the trace's cost. */
+  readonly #times = new Float64Array(RECENT_MAX)
+  readonly #names = new Array<string>(RECENT_MAX).fill('')
+  readonly #kinds = new Array<string>(RECENT_MAX).fill('')
+  readonly #details = new Array<unknown>(RECENT_MAX).fill(undefined)
   readonly #codes = new Map<string, number>()
-  #next = 0
+  #count = 0
 
   input(time: number, process: number, name: string, kind: string, detail: unknown): void {
     this.#hash.number(time).word(process).word(this.#code(kind))
-    this.#remember({ time, process: name, kind, detail })
+    this.#remember(time, name, kind, detail)
   }
 
   effect(time: number, process: string, kind: string, detail: unknown): void {
     this.#hash.word(this.#code(kind))
-    this.#remember({ time, process, kind, detail })
+    this.#remember(time, process, kind, detail)
   }
 
   number(value: number): void {
@@ -44,15 +48,20 @@ export class Trace {
 
   /** The last events, oldest first. */
   recent(): readonly TraceRecord[] {
-    return [...this.#recent.slice(this.#next), ...this.#recent.slice(0, this.#next)]
+    const records: TraceRecord[] = []
+    for (let at = Math.max(0, this.#count - RECENT_MAX); at < this.#count; at++) {
+      const slot = at % RECENT_MAX
+      records.push({ time: this.#times[slot]!, process: this.#names[slot]!, kind: this.#kinds[slot]!, detail: this.#details[slot] })
+    }
+    return records
   }
 
-  #remember(record: TraceRecord): void {
-    if (this.#recent.length < RECENT_MAX) this.#recent.push(record)
-    else {
-      this.#recent[this.#next] = record
-      this.#next = (this.#next + 1) % RECENT_MAX
-    }
+  #remember(time: number, process: string, kind: string, detail: unknown): void {
+    const slot = this.#count++ % RECENT_MAX
+    this.#times[slot] = time
+    this.#names[slot] = process
+    this.#kinds[slot] = kind
+    this.#details[slot] = detail
   }
 
   #code(kind: string): number {

@@ -36,7 +36,7 @@ const WAKE_STEP_MS = 1 / TICKS_PER_MS
 
 export class World {
   now = 0
-  /** Inputs delivered to actors, without turns and wakes. */
+  /** Inputs delivered to actors; of turns and wakes only those that made the actor do something. */
   events = 0
   turns = 0
   wakes = 0
