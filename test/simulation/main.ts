@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { PARTS } from './parts.ts'
 import { failureText } from './report.ts'
 import { runSeed, type SeedResult } from './run.ts'
+import { inputsOfActors } from './tally.ts'
 
 /** So often a seed is run twice, and both runs must leave the same trace. */
 const TWICE_EVERY = 50
@@ -13,6 +14,9 @@ const SEEDS_DEFAULT = 20
 interface Summary {
   readonly seeds: number
   readonly failed: { seed: number; invariant: string }[]
+  /** What the world handed to processes. */
+  readonly deliveries: number
+  /** Inputs that the actors inside them were given. */
   readonly events: number
   readonly eventsPerSecond: number
   readonly coverage: Record<string, number>
@@ -31,11 +35,12 @@ function main(): void {
 function runSeeds(from: number, seeds: number, untilFailure: boolean, say: (text: string) => void, always: boolean): Summary {
   const failed: { seed: number; invariant: string }[] = []
   const coverage = new Map<string, number>()
-  let events = 0
+  let deliveries = 0
+  const before = inputsOfActors()
   const began = performance.now()
   for (let seed = from; seed < from + seeds && !(untilFailure && failed.length > 0); seed++) {
     const result = runSeed(seed, PARTS)
-    events += result.events
+    deliveries += result.events
     for (const [what, times] of result.coverage) coverage.set(what, (coverage.get(what) ?? 0) + times)
     if (result.violation !== undefined) {
       failed.push({ seed, invariant: result.violation.invariant })
@@ -47,14 +52,15 @@ function runSeeds(from: number, seeds: number, untilFailure: boolean, say: (text
     if (always) say(lineOf(result))
   }
   const seconds = (performance.now() - began) / 1000
-  const summary: Summary = { seeds, failed, events, eventsPerSecond: Math.round(events / seconds), coverage: Object.fromEntries([...coverage].sort(([a], [b]) => (a < b ? -1 : 1))) }
+  const events = inputsOfActors() - before
+  const summary: Summary = { seeds, failed, deliveries, events, eventsPerSecond: Math.round(events / seconds), coverage: Object.fromEntries([...coverage].sort(([a], [b]) => (a < b ? -1 : 1))) }
   for (const [what, times] of Object.entries(summary.coverage)) say(`${what.padEnd(24)} ${times}`)
   say(`${seeds} seeds, ${failed.length} failed, ${events} events, ${summary.eventsPerSecond} events a second`)
   return summary
 }
 
 function lineOf(result: SeedResult): string {
-  return `seed ${result.seed}: ${result.events} events, ${result.turns} turns, trace ${result.trace}`
+  return `seed ${result.seed}: ${result.events} deliveries, ${result.turns} turns, trace ${result.trace}`
 }
 
 function wholeNumber(text: string, flag: string): number {

@@ -20,7 +20,7 @@ export interface CommittedEntry {
   readonly term: Term
   /** Unknown of the registry's entries, which are rows of their own. */
   readonly leaseNow: LeaseTime | undefined
-  readonly digest: string
+  readonly digest: number
   readonly what: string
 }
 
@@ -41,7 +41,7 @@ export interface CommittedAcquire {
 export class CommittedLog implements Checker {
   readonly #report: Report
   readonly #entries = new Map<ShardId, Map<LogIndex, CommittedEntry>>()
-  readonly #applied = new Map<string, LogIndex>()
+  readonly #applied = new Map<NodeProcess, Map<ShardId, LogIndex>>()
   readonly #digests = new Map<string, { digest: string; node: string }>()
   readonly #listeners: CommittedListener[] = []
   /** Attempt to where it was committed; more than one place is a second copy. */
@@ -66,7 +66,7 @@ export class CommittedLog implements Checker {
   }
 
   started(node: NodeProcess): void {
-    for (const key of this.#applied.keys()) if (key.startsWith(`${node.name}/`)) this.#applied.delete(key)
+    this.#applied.set(node, new Map())
   }
 
   observed(node: NodeProcess, observation: ReplicaObservation): void {
@@ -90,12 +90,12 @@ export class CommittedLog implements Checker {
   }
 
   #appliedBy(node: NodeProcess, { shard, index, term, entry }: Extract<ReplicaObservation, { kind: 'applied' }>): void {
-    const key = `${node.name}/${shard}`
-    const last = this.#applied.get(key)
+    const applied = this.#appliedOn(node)
+    const last = applied.get(shard)
     // A copy that was given up may be followed by a new one, which begins at the beginning or with `restored`.
     if (last !== undefined && index !== last + 1 && index !== 1) this.#report.broken('I4', `${node.name} applied entry ${index} of shard ${shard} after ${last}`)
-    this.#applied.set(key, index)
-    const digest = new Hash().bytes(entry).digest()
+    applied.set(shard, index)
+    const digest = new Hash().bytes(entry).value()
     let log = this.#entries.get(shard)
     if (log === undefined) this.#entries.set(shard, (log = new Map()))
     const known = log.get(index)
@@ -112,9 +112,15 @@ export class CommittedLog implements Checker {
 
   /** A snapshot stands for the log through its index: of that log the last entry at least must be the committed one. */
   #restoredBy(node: NodeProcess, { shard, index, term }: Extract<ReplicaObservation, { kind: 'restored' }>): void {
-    this.#applied.set(`${node.name}/${shard}`, index)
+    this.#appliedOn(node).set(shard, index)
     const known = this.entry(shard, index)
     if (known !== undefined && known.term !== term) this.#report.broken('I4', `${node.name} restored shard ${shard} at ${index} of term ${term}, where term ${known.term} was committed`)
+  }
+
+  #appliedOn(node: NodeProcess): Map<ShardId, LogIndex> {
+    let applied = this.#applied.get(node)
+    if (applied === undefined) this.#applied.set(node, (applied = new Map()))
+    return applied
   }
 
   #digestOf(node: NodeProcess, { shard, index, digest }: Extract<ReplicaObservation, { kind: 'digest' }>): void {
@@ -124,7 +130,7 @@ export class CommittedLog implements Checker {
     else if (known.digest !== digest) this.#report.broken('I4', `the books of shard ${shard} after entry ${index} are ${digest} on ${node.name} and ${known.digest} on ${known.node}`)
   }
 
-  #read(shard: ShardId, index: LogIndex, term: Term, digest: string, bytes: Uint8Array, entry: LogEntry | undefined): CommittedEntry {
+  #read(shard: ShardId, index: LogIndex, term: Term, digest: number, bytes: Uint8Array, entry: LogEntry | undefined): CommittedEntry {
     if (entry === undefined) return { shard, index, term, leaseNow: undefined, digest, what: 'no entry of a job shard' }
     let what: string = entry.kind
     if (entry.kind === command.kind) what = this.#readCommand(index, bytes, entry)

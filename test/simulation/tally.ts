@@ -1,0 +1,43 @@
+//! How many inputs the actors inside nodes and clients are given: the measure of how much a run has tried. What the world
+//! hands a process is counted by the world; a node passes it on to the actors in it, and they tell each other more.
+
+import type { Actor, Now } from '@horus/core/actor'
+import { Client } from '@horus/core/client/client'
+import { Journal } from '@horus/core/journal/journal'
+import { Master } from '@horus/core/master/master'
+import { Admission } from '@horus/core/node/admission'
+import { Discovery } from '@horus/core/node/discovery'
+import { Founding } from '@horus/core/node/founding'
+import { Identity } from '@horus/core/node/identity'
+import { Membership } from '@horus/core/node/membership/membership'
+import { Registrar } from '@horus/core/node/registrar'
+import { RegistryCaller } from '@horus/core/node/registry-caller'
+import { RegistryFeed, RegistryFollower } from '@horus/core/node/registry-feed'
+
+let inputs = 0
+
+/** Inputs since the process began; turns are left out, since most of them find nothing to do. */
+export function inputsOfActors(): number {
+  return inputs
+}
+
+function count<Input extends { readonly kind: string }, Outbox>({ prototype }: { readonly prototype: Actor<Input, Outbox> }): void {
+  const { receive } = prototype
+  prototype.receive = function (this: Actor<Input, Outbox>, now: Now, input: Input, outbox: Outbox): void {
+    if (input.kind !== 'turn') inputs++
+    receive.call(this, now, input, outbox)
+  }
+}
+
+count(Client)
+count(Journal)
+count(Master)
+count(Admission)
+count(Discovery)
+count(Founding)
+count(Identity)
+count(Membership)
+count(Registrar)
+count(RegistryCaller)
+count(RegistryFeed)
+count(RegistryFollower)
