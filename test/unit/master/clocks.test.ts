@@ -89,6 +89,20 @@ test('a snapshot that is newer than the hard state tells how late it is', () => 
   assert.equal(after.master.leaseNow(after.time), 6000)
 })
 
+test('a copy whose log came from the disk, and goes with a snapshot, still knows how late its last entry was', () => {
+  const before = alone()
+  before.input({ kind: 'propose', entry: entryOf(1) }).turn().durable()
+  const last = entryOf(2)
+  stampEntry(last, 6000 as LeaseTime, 1_700_000_000_000 as WallTime)
+  const log = { firstIndex: 1 as LogIndex, lastIndex: 9 as LogIndex, terms: [{ index: 1 as LogIndex, term: 1 as Term }] }
+  const after = new Bench({ records: [record(9, 1, last)], recovered: { hardState: { ...before.hardState!, commit: 9 as LogIndex }, ...log } })
+  after.input({ kind: 'snapshotted', index: 9 as LogIndex, term: 1 as Term, all: true })
+  after.records.length = 0
+  after.pass(0).durable().durable()
+  assert.deepEqual([after.trimmed, after.master.role], [9, 'leader'])
+  assert.equal(after.master.leaseNow(after.time), 6000)
+})
+
 const wallAt = (clock: WallClock, now: number, clocks: number[], majority = 2): number => {
   clock.observe(now as Instant, clocks, majority, settings)
   return clock.value

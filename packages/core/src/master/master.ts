@@ -23,7 +23,7 @@ import { onRead, takeReads } from './reading.ts'
 import { reconfigure } from './reconfiguration.ts'
 import { advance, beat, onAppendAnswer, onLoaded, onPeerLost, onSnapshotAnswer, onSnapshotOpened, ship } from './replication.ts'
 import { SNAPSHOT_BLOCK_BYTES } from './snapshot.ts'
-import { MasterState, type MasterOptions, persist, stampsNow, tellRole } from './state.ts'
+import { knowsStamps, MasterState, type MasterOptions, persist, stampsNow, tellRole } from './state.ts'
 import { checkQuorum, leadsSurely } from './succession.ts'
 import { beginTransfer, stepTransfer } from './transfer.ts'
 
@@ -297,6 +297,8 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       const sent = peer.sending?.source
       if (sent !== undefined && now.monotonic - peer.heardAt < m.settings.electionMs) base = Math.min(base, sent.index)
     }
+    // Where the log came from the disk its last entry stays until it has been read: whoever leads next goes on from its times.
+    if (base >= m.log.last && !knowsStamps(m, now, out)) base = m.log.last - 1
     if (base <= m.log.base) return
     m.log.trim(base as LogIndex)
     // The entries whose stamps those were may go with their segment.

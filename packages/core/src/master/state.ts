@@ -300,7 +300,7 @@ export function noteEntry(m: MasterState, now: Now, out: MasterOutbox, index: Lo
 
 /** Learns the stamps of the last entry where the log came from the disk; false while that entry is being read. */
 export function knowsStamps(m: MasterState, now: Now, out: MasterOutbox): boolean {
-  if (m.stampedAt >= m.log.last || m.log.last === m.log.base) return true
+  if (m.stampedAt >= m.log.last) return true
   const last = m.reader.entries(m.shard, m.log.last, m.log.last, 1)?.[0]
   if (last === undefined) {
     out.fetch(m.log.last, m.log.last, 1)
