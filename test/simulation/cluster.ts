@@ -116,6 +116,13 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     return [...new Set(this.checkers.leaders.latest.values())].filter((node) => node.state === 'up')
   }
 
+  masters(random: Random): readonly NodeProcess[] {
+    const { configurations } = this.checkers.log
+    if (configurations.size === 0) return []
+    const { voters } = configurations.get(random.pick([...configurations.keys()]))!
+    return this.nodes.filter((node) => voters.some((voter) => voter.node === this.#identities.get(node)))
+  }
+
   mayWipe(node: NodeProcess): boolean {
     const { configurations } = this.checkers.log
     if (!this.#identities.has(node) || configurations.size === 0) return false

@@ -31,6 +31,14 @@ function countBytes(count: number): Uint8Array {
   return bytes
 }
 
+/** What a toy would never say: the faults send bytes that are no message, too. */
+function isGarbage(input: ReplicaInput): boolean {
+  if (input.kind === 'datagram') return input.bytes.length !== 8 || !(countOf(input.bytes) >= 1 && countOf(input.bytes) <= COUNT_MAX)
+  return input.kind === 'message' && input.bytes[0] === 0xff
+}
+
+const COUNT_MAX = 1e9
+
 function countOf(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset, 8).getFloat64(0)
 }
@@ -66,6 +74,7 @@ export class Counter extends Toy {
   }
 
   receive(_now: Now, input: ReplicaInput, outbox: ReplicaOutbox): void {
+    if (isGarbage(input)) return
     switch (input.kind) {
       case 'start':
         outbox.device({ kind: 'list', request: ++this.#request })
@@ -123,6 +132,7 @@ export class Pinger extends Toy {
   }
 
   receive(now: Now, input: ReplicaInput, outbox: ReplicaOutbox): void {
+    if (isGarbage(input)) return
     if (input.kind === 'start') {
       outbox.identity(identityOf(this.#number))
       outbox.address(this.#peer, this.#peerAddress)

@@ -27,6 +27,8 @@ const PROCESSES_MAX = 65_536
 
 export class NetworkConditions {
   settings: NetworkSettings
+  /** Delays that were spikes. */
+  spikes = 0
   readonly #random: Random
   /** (from, to) to the time at which the way is free again. */
   readonly #blockedUntil = new Map<number, number>()
@@ -39,7 +41,10 @@ export class NetworkConditions {
   delay(): number {
     const { delayMsMin, delayMsMax, spikeChance, spikeMsMax } = this.settings
     let ms = delayMsMin + this.#random.fraction() * (delayMsMax - delayMsMin)
-    if (spikeChance > 0 && this.#random.chance(spikeChance)) ms += this.#random.fraction() * spikeMsMax
+    if (spikeChance > 0 && this.#random.chance(spikeChance)) {
+      ms += this.#random.fraction() * spikeMsMax
+      this.spikes++
+    }
     return quantize(ms)
   }
 
@@ -52,7 +57,7 @@ export class NetworkConditions {
   }
 
   /** What happens to one message of a link. */
-  adversary(tag: number): 'none' | 'lose' | 'duplicate' | 'reorder' {
+  adversary(tag: number): 'none' | 'lose' | 'double' | 'reorder' {
     const { adversaryChance, adversaryTagMin, adversaryTagMax } = this.settings
     if (adversaryChance === 0 || tag < adversaryTagMin || tag > adversaryTagMax || !this.#random.chance(adversaryChance)) return 'none'
     return ADVERSITIES[this.#random.below(ADVERSITIES.length)]!
@@ -73,4 +78,4 @@ export class NetworkConditions {
   }
 }
 
-const ADVERSITIES = ['lose', 'duplicate', 'reorder'] as const
+const ADVERSITIES = ['lose', 'double', 'reorder'] as const

@@ -24,6 +24,10 @@ export class LinkEnd {
   state: 'dialling' | 'up' | 'down' = 'dialling'
   /** Nothing that was sent to this end later may arrive earlier. */
   lastArrival = 0
+  /** A client that reads slowly takes nothing before this. */
+  readsAt = 0
+  /** Bytes sent to this end, of a client, and not read by it yet. */
+  waiting = 0
   readonly queued: Uint8Array[] = []
   readonly link: Link
 

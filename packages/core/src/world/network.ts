@@ -14,9 +14,13 @@ import type { World } from './world.ts'
 const DIAL_TIMEOUT_MS = 2000
 /** How long a side may go on believing in a broken connection. */
 const HALF_OPEN_MS_MAX = 6000
+/** A host gives a silent link up after three looks, five seconds apart (transport's links). */
+const SILENCE_MS = 15_000
 
 export class Network {
   readonly conditions: NetworkConditions
+  /** What a node's host keeps for one client that does not read (transport's CLIENT_BYTES_MAX); the simulator draws it small. */
+  clientBytesMax = Infinity
   readonly #world: World
   readonly #random: Random
   /** Links that stand or are being dialled, for whoever wants to cut some; dead ones are dropped as they are met. */
@@ -33,12 +37,25 @@ export class Network {
 
   datagram(from: Process, to: Address, bytes: Uint8Array): void {
     const target = this.#world.processAt(to)
-    if (target === undefined || this.conditions.lost()) return
-    if (this.conditions.blockedUntil(from.index, target.index) > this.#world.now) return
-    const copies = this.conditions.duplicated() ? 2 : 1
-    for (let i = 0; i < copies; i++) {
-      this.#world.push(this.conditions.delay(), { kind: 'datagram', from: from.home, process: target, bytes: bytes.slice() })
+    if (target === undefined) return
+    if (this.conditions.lost()) {
+      this.#world.struck('loss', from)
+      return
     }
+    if (this.#blocked(from, target)) return
+    this.#arrive(from, target, bytes.slice())
+    if (!this.conditions.duplicated()) return
+    this.#arrive(from, target, bytes.slice())
+    this.#world.struck('duplicate', from)
+  }
+
+  /** A datagram that comes from wherever `from` says: nobody need have sent it. */
+  forge(from: Address, target: Process, bytes: Uint8Array): void {
+    this.#world.push(this.#delay(target), { kind: 'datagram', from, process: target, bytes })
+  }
+
+  #arrive(from: Process, target: Process, bytes: Uint8Array): void {
+    this.#world.push(this.#delay(from), { kind: 'datagram', from: from.home, process: target, bytes })
   }
 
   // ---- connections -------------------------------------------------------------------------------------------------
@@ -51,7 +68,7 @@ export class Network {
     const target = this.#world.processAt(to)
     const lost = target !== undefined && (this.#blocked(from, target) || this.#blocked(target, from))
     if (lost) this.#world.push(DIAL_TIMEOUT_MS, { kind: 'linkDown', link, end })
-    else this.#world.push(this.conditions.delay(), { kind: 'dial', link, process: target })
+    else this.#world.push(this.#delay(from), { kind: 'dial', link, process: target })
     return end
   }
 
@@ -65,7 +82,7 @@ export class Network {
 
   refuse(link: Link): void {
     link.cut = true
-    this.#world.push(this.conditions.delay(), { kind: 'linkDown', link, end: link.dialler })
+    this.#world.push(this.#delay(link.dialler.process), { kind: 'linkDown', link, end: link.dialler })
   }
 
   /** The acceptor's side is up at once, the dialler's a delay later. */
@@ -73,7 +90,7 @@ export class Network {
     const end = new LinkEnd(link, process, peer)
     end.state = 'up'
     link.acceptor = end
-    link.dialler.lastArrival = this.#world.now + this.conditions.delay()
+    link.dialler.lastArrival = this.#world.now + this.#delay(process)
     this.#world.pushAt(link.dialler.lastArrival, { kind: 'linkUp', link, end: link.dialler })
     return end
   }
@@ -87,15 +104,18 @@ export class Network {
     const other = link.other(end)
     if (end.state === 'down' || other === undefined || link.cut) return
     const happens = link.between === 'nodes' ? this.conditions.adversary(bytes[0] ?? 0) : 'none'
+    if (happens !== 'none') this.#world.struck(happens, end.process)
     if (happens === 'lose') return
-    const arrival = Math.max(this.#world.now + this.conditions.delay(), link.stalledUntil)
+    if (link.between === 'client' && end !== link.dialler && !this.#takes(other, bytes.length)) return
+    const unread = link.between === 'client' && end.waiting > this.clientBytesMax / 2
+    const arrival = Math.max(this.#world.now + this.#delay(end.process), link.stalledUntil, other.readsAt, unread ? end.readsAt : 0)
     if (happens === 'reorder') {
       this.#world.pushAt(arrival + quantize(this.conditions.settings.delayMsMax * this.#random.fraction() * 4), { kind: 'linkMessage', link, end: other, bytes: bytes.slice() })
       return
     }
     other.lastArrival = Math.max(other.lastArrival, arrival)
     this.#world.pushAt(other.lastArrival, { kind: 'linkMessage', link, end: other, bytes: bytes.slice() })
-    if (happens === 'duplicate') this.#world.pushAt(other.lastArrival + this.conditions.delay(), { kind: 'linkMessage', link, end: other, bytes: bytes.slice() })
+    if (happens === 'double') this.#world.pushAt(other.lastArrival + this.conditions.delay(), { kind: 'linkMessage', link, end: other, bytes: bytes.slice() })
   }
 
   arrived(event: Extract<WorldEvent, { kind: 'linkMessage' | 'linkUp' | 'linkDown' }>): void {
@@ -109,6 +129,7 @@ export class Network {
     }
     if (link.cut) return
     if (event.kind === 'linkMessage') {
+      if (link.between === 'client' && end === link.dialler) end.waiting -= event.bytes.length
       if (end.state === 'up') process.linkMessage(end, event.bytes)
       return
     }
@@ -147,6 +168,39 @@ export class Network {
     if (link.acceptor !== undefined) this.#world.push(this.#halfOpen(), { kind: 'linkDown', link, end: link.acceptor })
   }
 
+  /** What is sent stops on its way for so long, and then comes all at once; neither side notices more than silence. */
+  clog(link: Link, ms: number): void {
+    link.stalledUntil = Math.max(link.stalledUntil, this.#world.now + quantize(ms))
+  }
+
+  /** Nothing passes any more. One side is told at once, the other believes in the connection until its host counts the silence. */
+  halfOpen(link: Link, told: LinkEnd): void {
+    const other = link.other(told)
+    if (link.cut || other === undefined) return
+    link.cut = true
+    this.#world.push(0, { kind: 'linkDown', link, end: told })
+    this.#world.push(SILENCE_MS, { kind: 'linkDown', link, end: other })
+  }
+
+  /** The client at the dialling end reads nothing for so long: what it is sent waits at the node. */
+  readLate(link: Link, ms: number): void {
+    link.dialler.readsAt = Math.max(link.dialler.readsAt, this.#world.now + quantize(ms))
+  }
+
+  /**
+   * A host keeps what a client does not read, up to a bound; then it closes the connection. Until then it reads nothing more from
+   * a client that is half as far behind, so that its answers stop growing.
+   */
+  #takes(client: LinkEnd, bytes: number): boolean {
+    if (client.waiting + bytes <= this.clientBytesMax) {
+      client.waiting += bytes
+      return true
+    }
+    this.#world.count('client reads too slowly')
+    this.cut(client.link)
+    return false
+  }
+
   /** Nothing sent from one process arrives at the other for a while; connections break, or outlive a short break. */
   block(from: Process, to: Process, ms: number): void {
     const until = this.#world.now + quantize(ms)
@@ -164,7 +218,10 @@ export class Network {
   /** Ends every fault of the network; broken connections stay broken until they are dialled again. */
   heal(): void {
     this.conditions.heal()
-    for (const link of this.standing()) link.stalledUntil = Math.min(link.stalledUntil, this.#world.now)
+    for (const link of this.standing()) {
+      link.stalledUntil = Math.min(link.stalledUntil, this.#world.now)
+      link.dialler.readsAt = Math.min(link.dialler.readsAt, this.#world.now)
+    }
   }
 
   standing(): readonly Link[] {
@@ -174,6 +231,13 @@ export class Network {
 
   #blocked(from: Process, to: Process): boolean {
     return this.conditions.blockedUntil(from.index, to.index) > this.#world.now
+  }
+
+  #delay(process: Process): number {
+    const before = this.conditions.spikes
+    const ms = this.conditions.delay()
+    if (this.conditions.spikes > before) this.#world.struck('spike', process)
+    return ms
   }
 
   #halfOpen(): number {

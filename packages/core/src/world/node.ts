@@ -33,6 +33,8 @@ export interface NodeSetup {
 
 export class NodeProcess extends Process implements ReplicaOutbox {
   diskSettings: DiskSettings = QUIET_DISK
+  /** The last one that it sent, for whoever damages it. */
+  lastDatagram: Uint8Array | undefined
   #disk: SimulatedDevice
   #identity: Identity | undefined
   #actor: ReplicaActor | undefined
@@ -190,6 +192,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   datagram(to: Address, bytes: Uint8Array): void {
     if (!this.effect('datagram', bytes)) return
     this.world.trace.bytes(bytes)
+    this.lastDatagram = bytes
     this.world.network.datagram(this, to, bytes)
   }
 

@@ -18,6 +18,8 @@ export interface FaultGuard {
   wiped(node: NodeProcess): void
   /** Nodes that lead something. */
   leaders(): readonly NodeProcess[]
+  /** The masters of one shard, by its newest committed configuration; empty while there is none. */
+  masters(random: Random): readonly NodeProcess[]
   emptyDisk(): SimulatedDevice
 }
 
