@@ -108,6 +108,16 @@ test('a copy in doubt says so, and nothing of it counts', () => {
   assert.equal(leader.committed, 1)
 })
 
+test('a peer that a new leader has never heard is silent since it leads, and not caught up', () => {
+  const leader = new Bench()
+  leader.pass(60_000)
+  leader.elect().acknowledge(2)
+  leader.pass(300)
+  const silent = leader.master.peers(leader.time).find((each) => each.replica === 3)!
+  assert.equal(silent.activeAgoMs, 300)
+  assert.equal(silent.caughtUp, false)
+})
+
 test('a message to another number or for another shard is ignored; a stranger counts for nothing', () => {
   const bench = new Bench({ replica: 2 })
   bench.message('vote', 3, { term: 9, lastIndex: 0, lastTerm: 0, to: 5 })

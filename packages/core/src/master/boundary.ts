@@ -139,7 +139,7 @@ export interface MasterOutbox {
 /** How far a peer is, seen by the leader. */
 export interface PeerView extends Peer {
   readonly match: LogIndex
-  /** Since the last message of any kind. */
+  /** Since the last message of any kind; where none has come in this term, since the leader began to lead or took the peer in. */
   readonly activeAgoMs: number
   readonly learner: boolean
   readonly caughtUp: boolean

@@ -195,8 +195,9 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     const m = this.#state
     const views: PeerView[] = []
     for (const peer of m.lead?.peers ?? []) {
-      const activeAgoMs = now.monotonic - peer.activeAt
-      const caughtUp = !peer.suspect && peer.stage === 'replicate' && activeAgoMs < m.settings.electionMs && peer.match + m.settings.caughtUpEntries >= m.log.last
+      // A peer that this leader has never heard is silent since it leads, not since ever.
+      const activeAgoMs = now.monotonic - Math.max(peer.activeAt, peer.heardAt)
+      const caughtUp = !peer.suspect && peer.stage === 'replicate' && now.monotonic - peer.activeAt < m.settings.electionMs && peer.match + m.settings.caughtUpEntries >= m.log.last
       views.push({ replica: peer.replica, node: peer.node, match: peer.match, activeAgoMs, learner: peer.learner, caughtUp, suspect: peer.suspect, freeBytes: peer.freeBytes })
     }
     return views
