@@ -317,7 +317,8 @@ export class Cluster {
 
   readonly #membershipOutbox: MembershipOutbox = {
     datagram: (to, message) => this.#datagram(to, message),
-    sync: (to, message) => this.#out.send(to, message),
+    // Behind the news of that member, which says where its links are opened: a newcomer's first sync has nowhere to go otherwise.
+    sync: (to, message) => this.#later(() => this.#out.send(to, message)),
     changed: (member) => this.#later((now) => this.#memberChanged(now, member)),
     hinted: () => {
       this.#dirty = true
