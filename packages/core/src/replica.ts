@@ -211,6 +211,9 @@ export class Replica {
   }
 
   #turn(now: Now): void {
+    // First, so that what the registry's leader finds to propose goes out with this turn, and again for what the copies have changed.
+    if (this.#running) this.#cluster.turn(now)
+    this.#settle()
     for (const hosted of this.#copies.hosted.values()) hosted.turn(now)
     if (this.#running) this.#cluster.turn(now)
     this.#settle()

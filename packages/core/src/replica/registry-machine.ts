@@ -20,6 +20,8 @@ export class RegistryMachine implements Machine, HostedRegistry {
   readonly #out: RegistryMachineOutbox
   readonly #feed = new RegistryFeed()
   #registry = new Registry()
+  /** The first entry of the term that this node leads. */
+  #firstOwn = 0
   #hosted: Hosted | undefined
   #now: Now = { monotonic: 0 as never, wall: 0 as never }
 
@@ -45,8 +47,9 @@ export class RegistryMachine implements Machine, HostedRegistry {
     return this.#hosted?.started === true ? this.#hosted.master.leader?.node : undefined
   }
 
+  /** Not before everything of earlier leaders is applied: what this one found missing could be in the log already. */
   get proposable(): boolean {
-    return this.leading && this.#hosted!.master.proposable === 'yes'
+    return this.leading && this.#hosted!.applied >= this.#firstOwn && this.#hosted!.master.proposable === 'yes'
   }
 
   /** A node that is no master of the registry wants to know what is new. */
@@ -82,7 +85,8 @@ export class RegistryMachine implements Machine, HostedRegistry {
     return []
   }
 
-  lead(): void {
+  lead(leads: boolean): void {
+    this.#firstOwn = leads ? this.#hosted!.master.lastIndex : 0
     this.#out.applied()
   }
 
