@@ -1,14 +1,19 @@
 //! What a log entry says, in the words of a story. In the stories of masters a command's body is a word.
 
-import { type Configuration, logTable } from '@horus/core/message/command'
+import { type Configuration, logTable, Operation } from '@horus/core/message/command'
 import type { Names } from './names.ts'
-import { wordOf } from './word-list.ts'
+import { registryText } from './registry-text.ts'
+import { WORD, wordOf } from './word-list.ts'
+
+const OPERATIONS = new Map<number, string>(Object.entries(Operation).map(([name, operation]) => [operation, name]))
 
 export function entryText(bytes: Uint8Array, names: Names): string {
+  const registry = registryText(bytes, names)
+  if (registry !== undefined) return registry
   const entry = logTable.decode(bytes)
   switch (entry.kind) {
     case 'command':
-      return wordOf(entry.body)
+      return entry.operation === WORD ? wordOf(entry.body) : OPERATIONS.get(entry.operation) ?? 'command'
     case 'noop':
       return 'no-op'
     case 'configuration':

@@ -3,11 +3,13 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { ClusterStage } from './cluster.ts'
 import { MastersStage } from './masters.ts'
 import { type Driver, parseStory, retell, type Story } from './story.ts'
 
 const DRIVERS: Readonly<Record<string, () => Driver>> = {
   masters: () => new MastersStage(),
+  cluster: () => new ClusterStage(),
 }
 
 /** This file runs as `test/dist/scenarios/library.js`; the stories lie beside its source. */

@@ -5,6 +5,7 @@ import type { Decision, FoundingMessage, GossipMessage, Member, Update } from '@
 import { FoundingRefusal } from '@horus/core/message/gossip'
 import { entryText } from './entries.ts'
 import type { Names } from './names.ts'
+import { valueText } from './registry-text.ts'
 import type { Mail } from './scene-node.ts'
 
 export interface Tidings {
@@ -42,6 +43,19 @@ export function tidingsOf(mail: Mail, names: Names, from: string, to: string): T
     case 'nack':
     case 'gossip':
       return gossip(mail, names, from, to)
+    case 'sync':
+    case 'syncAnswer':
+      return { topic: 'feed', text: `${mail.kind === 'sync' ? 'all that I know' : 'and all that I know'}: ${mail.updates.length} nodes, ${mail.hints.length} leads` }
+    case 'registryFollow':
+      return { topic: 'feed', text: `what is new in the registry behind ${mail.from}?` }
+    case 'registryFeed':
+      return { topic: 'feed', text: mail.entries.length === 0 ? `nothing behind ${mail.applied}` : `registry ${mail.first} to ${mail.first + mail.entries.length - 1}` }
+    case 'registryImage':
+      return { topic: 'feed', text: `the whole registry, through ${mail.index}` }
+    case 'registryCommand':
+      return { topic: 'feed', text: `asks the registry` }
+    case 'registryAnswer':
+      return { topic: 'feed', text: `the registry's answer: ${mail.code}` }
     default:
       return undefined
   }
@@ -92,13 +106,13 @@ function appendAnswer({ accepted, match, reached, hintIndex, hintTerm, suspect }
 // ---- founding ------------------------------------------------------------------------------------------------------
 
 function founding(message: FoundingMessage, names: Names): string {
-  const ballot = (of: { readonly round: number; readonly value: number; readonly node: string }): string => `(${of.round}, ${of.value})`
+  const ballot = (of: { readonly round: number; readonly value: number; readonly node: string }): string => `(${of.round}, ${valueText(of.value)})`
   const decision = (of: Decision): string => `masters ${names.set(of.masters.map((master) => master.node))}`
   switch (message.kind) {
     case 'prepare':
       return `prepare ${ballot(message.ballot)}, expect ${message.expect}`
     case 'promise':
-      return `promise ${ballot(message.ballot)}, my value is ${message.value}${message.accepted ? `; I accepted ${ballot(message.accepted.ballot)} ${decision(message.accepted.decision)}` : ''}`
+      return `promise ${ballot(message.ballot)}, my value is ${valueText(message.value)}${message.accepted ? `; I accepted ${ballot(message.accepted.ballot)} ${decision(message.accepted.decision)}` : ''}`
     case 'accept':
       return `accept ${ballot(message.ballot)}: ${decision(message.decision)}`
     case 'accepted':
@@ -106,7 +120,7 @@ function founding(message: FoundingMessage, names: Names): string {
     case 'refused':
       return `refused ${ballot(message.ballot)}: ${REFUSALS[message.reason] ?? message.reason}${message.promised ? `, I promised ${ballot(message.promised)}` : ''}`
     case 'redraw':
-      return `your value ${message.value} is another's too: draw again`
+      return `your value ${valueText(message.value)} is another's too: draw again`
     case 'decided':
       return `decided: ${decision(message.decision)}`
     case 'inquire':
@@ -132,27 +146,26 @@ function gossip(message: Exclude<GossipMessage, FoundingMessage>, names: Names, 
     case 'probeAnswer':
       return { topic: 'probes', text: `${names.node(message.member.node)} is here` }
     case 'ping':
-      return { topic: 'pings', text: `ping${news(message.updates, names, from, to)}` }
+      return withNews('ping', message.updates, names, from, to)
     case 'pingRequest':
-      return { topic: 'pings', text: `ping ${names.node(message.to)} for me${news(message.updates, names, from, to)}` }
+      return { topic: 'relays', text: `ping ${names.node(message.to)} for me` }
     case 'pong':
-      return { topic: 'pings', text: `pong${news(message.updates, names, from, to)}` }
+      return withNews('pong', message.updates, names, from, to)
     case 'nack':
-      return { topic: 'pings', text: 'no answer from there yet' }
+      return { topic: 'relays', text: 'I asked, and have no answer yet' }
     case 'gossip':
-      return { topic: 'gossip', text: `gossip${news(message.updates, names, from, to)}` }
+      return withNews('gossip', message.updates, names, from, to)
     default:
       return message satisfies never
   }
 }
 
 /** What is said about others, and to somebody about himself; that the sender lives goes without saying. */
-function news(updates: readonly Update[], names: Names, from: string, to: string): string {
+function withNews(kind: string, updates: readonly Update[], names: Names, from: string, to: string): Tidings {
   const said = updates.map(({ member }) => member).filter((member) => names.node(member.node) !== from)
-  return said.length === 0 ? '' : `: ${said.map((member) => memberText(member, names, to)).join(', ')}`
+  return said.length === 0 ? { topic: 'pings', text: kind } : { topic: 'gossip', text: `${kind}: ${said.map((member) => memberText(member, names, to)).join(', ')}` }
 }
 
-/** An incarnation as the boot it belongs to and the changes since. */
 function memberText({ node, state }: Member, names: Names, to: string): string {
   const name = names.node(node)
   return name === to ? `you are ${state}` : `${name} is ${state}`

@@ -71,7 +71,7 @@ export class MastersStage extends Stage {
     for (const node of this.nodes.values()) node.start()
     this.wait('a leader', () => this.teller.heard('commits 1 no-op'))
     this.world.runUntil(this.world.now + BEGIN_MS)
-    this.teller.begin()
+    this.teller.forget()
     return [`${this.#leaders().join(' ')} leads in term 1, everybody has its no-op`]
   }
 

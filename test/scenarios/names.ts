@@ -1,8 +1,11 @@
 //! What a story calls its nodes, instead of their ids and addresses.
 
 import type { Address, NodeId } from '@horus/core/units'
-import { addressOf, idOf } from '../unit/names.ts'
+import { addressOf } from '../unit/names.ts'
 import { StoryError } from './story.ts'
+
+/** Told apart by their first four digits, as nodes do where they tell of each other. */
+export const storyId = (number: number): NodeId => (number + 1).toString(16).padStart(4, '0').padEnd(32, '0') as NodeId
 
 export class Names {
   readonly #ids = new Map<string, NodeId>()
@@ -15,12 +18,14 @@ export class Names {
     const number = this.#ids.size
     const address = addressOf(number)
     this.#addresses.set(address, name)
-    this.call(name, idOf(number))
+    this.call(name, storyId(number))
     return address
   }
 
   /** The node has said which identity it bears. */
   call(name: string, id: NodeId): void {
+    const before = this.#ids.get(name)
+    if (before !== undefined && before !== id) this.#names.set(before, `old-${name}`)
     this.#ids.set(name, id)
     this.#names.set(id, name)
   }
@@ -39,6 +44,12 @@ export class Names {
 
   node(id: NodeId): string {
     return this.#names.get(id) ?? `${id.slice(0, 4)}?`
+  }
+
+  /** By the first four digits of its id. */
+  short(digits: string): string {
+    for (const [id, name] of this.#names) if (id.startsWith(digits)) return name
+    return `${digits}?`
   }
 
   at(address: Address): string {

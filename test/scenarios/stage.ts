@@ -180,7 +180,7 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
     const tidings = this.tidings(sender, node.name, mail)
     const fits = ({ what, from: by, to }: Loss): boolean => (what === mail.kind || tidings?.text.includes(what) === true) && (by === 'any' || by === sender) && (to === 'any' || to === node.name)
     const loss = this.#losses.find((each) => each.left > 0 && fits(each))
-    if (tidings !== undefined) this.teller.tell(this.#isNews(sender, node.name, tidings) ? tidings.topic : 'heartbeat', sender, loss === undefined ? tidings.text : `${tidings.text}  — lost`, node.name)
+    if (tidings !== undefined) this.teller.tell(this.#isNews(sender, node.name, mail, tidings.text) ? tidings.topic : 'heartbeat', sender, loss === undefined ? tidings.text : `${tidings.text}  — lost`, node.name)
     if (loss === undefined) return true
     loss.left--
     return false
@@ -189,9 +189,9 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
   readonly #answered = new Map<string, string>()
 
   /** An answer that says what the one before it said only keeps the leader leading. */
-  #isNews(from: string, to: string, { topic, text }: Tidings): boolean {
-    if (topic !== 'answer') return true
-    const way = `${from} ${to}`
+  #isNews(from: string, to: string, mail: Mail, text: string): boolean {
+    if (mail.kind !== 'appendAnswer') return true
+    const way = `${from} ${to} ${mail.shard}`
     const known = this.#answered.get(way) === text
     this.#answered.set(way, text)
     return !known

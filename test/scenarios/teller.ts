@@ -6,11 +6,12 @@ import { StoryError } from './story.ts'
 
 interface Line {
   readonly at: number
-  readonly who: string
-  /** Who heard it; several when they heard the same at the same time. */
+  /** One who says something to somebody, or several to whom the same happened at the same time. */
+  readonly who: Set<string>
+  /** Who heard it. */
   readonly to: Set<string>
-  times: number
   readonly what: string
+  times: number
 }
 
 /** Wide enough for `a → b c`, so that what happened begins in one column. */
@@ -25,7 +26,8 @@ export class Teller {
   #began = 0
   /** Every line since the command began, shown or not, for whoever waits for one. */
   #said: string[] = []
-  readonly #ever: string[] = []
+  /** And since the story itself began. */
+  #ever: string[] = []
 
   constructor(now: () => number, topics: readonly string[], shown: readonly string[]) {
     this.#now = now
@@ -54,21 +56,28 @@ export class Teller {
 
   tell(topic: string, who: string, what: string, to?: string): void {
     if (!this.#topics.has(topic)) throw new Error(`no topic ${topic}`)
-    const said = `${to === undefined ? who : `${who} → ${to}`} ${what}`
-    this.#said.push(said)
-    this.#ever.push(said)
+    const sentence = `${to === undefined ? who : `${who} → ${to}`} ${what}`
+    this.#said.push(sentence)
+    this.#ever.push(sentence)
     if (!this.#shown.has(topic)) return
     const at = Math.round(this.#now() - this.#began)
-    const by = to === undefined ? who : `${who} →`
-    const twin = to === undefined ? undefined : this.#lines.find((line) => line.at === at && line.who === by && line.what === what)
-    if (twin === undefined) this.#lines.push({ at, who: by, to: new Set(to === undefined ? [] : [to]), what, times: 1 })
-    else if (twin.to.has(to!)) twin.times++
-    else twin.to.add(to!)
+    const said = (line: Line): boolean => line.at === at && line.what === what && (to === undefined ? line.to.size === 0 : line.to.size > 0 && line.who.has(who))
+    const twin = this.#lines.find(said)
+    if (twin === undefined) this.#lines.push({ at, who: new Set([who]), to: new Set(to === undefined ? [] : [to]), what, times: 1 })
+    else if (to === undefined) twin.who.add(who)
+    else if (twin.to.has(to)) twin.times++
+    else twin.to.add(to)
   }
 
   /** Whether something was said since the command began that holds all these words, in their order. */
   heard(text: string): boolean {
     return this.#said.some((said) => said.includes(text))
+  }
+
+  /** What has been told so far was there before the story began. */
+  forget(): void {
+    this.#ever = []
+    this.begin()
   }
 
   /** The same of the whole story. */
@@ -77,7 +86,10 @@ export class Teller {
   }
 
   take(): string[] {
-    const lines = this.#lines.map(({ at, who, to, what, times }) => `${`${at} ms`.padStart(TIME_WIDTH + 3)}  ${[who, ...to].join(' ').padEnd(WHO_WIDTH)} ${what}${times > 1 ? ` (${times} times)` : ''}`)
+    const lines = this.#lines.map(({ at, who, to, what, times }) => {
+      const names = [...who, ...(to.size > 0 ? ['→'] : []), ...to].join(' ')
+      return `${`${at} ms`.padStart(TIME_WIDTH + 3)}  ${names.padEnd(WHO_WIDTH)} ${what}${times > 1 ? ` (${times} times)` : ''}`
+    })
     this.#lines = []
     return lines
   }

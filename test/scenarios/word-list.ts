@@ -6,10 +6,13 @@ import { logTable } from '@horus/core/message/command'
 import type { Machine } from '@horus/core/replica/machine'
 import type { LogIndex, ShardId } from '@horus/core/units'
 
+/** No operation of a real shard. */
+export const WORD = 0
+
 export function wordEntry(word: string, shard: ShardId): Uint8Array {
   const [text = '', length = '0'] = word.split('*')
   const body = new TextEncoder().encode(text.padEnd(Number(length), FILLER))
-  return logTable.encode({ kind: 'command', leaseNow: 0 as never, wallNow: 0 as never, shard, session: 0 as never, sequence: 0, lowest: 0, stamp: 0, operation: 0, body })
+  return logTable.encode({ kind: 'command', leaseNow: 0 as never, wallNow: 0 as never, shard, session: 0 as never, sequence: 0, lowest: 0, stamp: 0, operation: WORD, body })
 }
 
 export function wordOf(body: Uint8Array): string {

@@ -38,7 +38,7 @@ export class SimClient implements ClientActor {
   #outbox: ClientProcessOutbox | undefined
   #requests = 0
 
-  constructor(scene: Scene, random: Random, user: User) {
+  constructor(scene: Pick<Scene, 'makeClient' | 'seeds'>, random: Random, user: User) {
     this.#client = scene.makeClient(random, scene.seeds)
     this.#user = user
     this.#asking = { ask: (input) => void this.#asked.push(input), request: () => ++this.#requests }
