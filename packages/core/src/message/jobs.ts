@@ -9,7 +9,7 @@ import type { FencingToken, JobNumber, PartitionId } from '../units.ts'
 import { PAYLOAD_BYTES_MAX } from './client.ts'
 import { addBody, COMMAND_BODY_AT, FailMode, jobHeaders, type JobOptions, Operation, OptionKey, readJobOptions, writeJobOptions } from './command.ts'
 import { job, token } from './fields.ts'
-import { decode, MalformedMessage, Reader, Writer } from './layout.ts'
+import { decode, MalformedMessage, Reader, u16At, u32At, Writer } from './layout.ts'
 
 /** Items in one add or one leased command: the answer's lists count in two bytes. */
 export const ITEMS_MAX = 65_535
@@ -62,10 +62,10 @@ export class AddItemReader {
     }
     this.ordinal++
     const at = reader.skip(7)
-    const view = reader.view
-    this.payloadLength = view.getUint32(at)
-    this.nameOrdinal = view.getUint16(at + 4)
-    const flags = view.getUint8(at + 6)
+    const { bytes } = reader
+    this.payloadLength = u32At(bytes, at)
+    this.nameOrdinal = u16At(bytes, at + 4)
+    const flags = bytes[at + 6]!
     if (flags > 1 || this.nameOrdinal >= this.#names || this.payloadLength > PAYLOAD_BYTES_MAX) throw new MalformedMessage('an item of an add')
     this.optionsLength = flags === 0 ? 0 : reader.u16()
     this.optionsAt = this.optionsLength === 0 ? reader.at : reader.skip(this.optionsLength)
@@ -344,14 +344,14 @@ export class DeliveryReader {
     }
     this.#left--
     const at = reader.skip(16)
-    const view = reader.view
-    this.number = this.#base + view.getUint32(at)
-    this.attempt = view.getUint16(at + 4)
-    this.maxAttempts = view.getUint16(at + 6)
-    this.timeoutMs = view.getUint32(at + 8)
-    this.nameOrdinal = view.getUint16(at + 12)
+    const { bytes } = reader
+    this.number = this.#base + u32At(bytes, at)
+    this.attempt = u16At(bytes, at + 4)
+    this.maxAttempts = u16At(bytes, at + 6)
+    this.timeoutMs = u32At(bytes, at + 8)
+    this.nameOrdinal = u16At(bytes, at + 12)
     if (this.nameOrdinal >= this.#names) throw new MalformedMessage('a delivery whose name is not listed')
-    this.headersLength = view.getUint16(at + 14)
+    this.headersLength = u16At(bytes, at + 14)
     this.headersAt = reader.skip(this.headersLength)
     this.payloadLength = reader.u32()
     this.payloadAt = reader.skip(this.payloadLength)

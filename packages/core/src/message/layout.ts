@@ -135,19 +135,18 @@ export class Reader {
   }
 
   u16(): number {
-    const at = this.skip(2)
-    return (this.bytes[at]! << 8) | this.bytes[at + 1]!
+    return u16At(this.bytes, this.skip(2))
   }
 
   u32(): number {
-    return wordAt(this.bytes, this.skip(4))
+    return u32At(this.bytes, this.skip(4))
   }
 
   u53(): number {
     const at = this.skip(8)
-    const high = wordAt(this.bytes, at)
+    const high = u32At(this.bytes, at)
     if (high >= 0x20_0000) throw new MalformedMessage('a whole number over 2^53')
-    return high * 0x1_0000_0000 + wordAt(this.bytes, at + 4)
+    return high * 0x1_0000_0000 + u32At(this.bytes, at + 4)
   }
 
   f64(): number {
@@ -161,7 +160,11 @@ export class Reader {
   }
 }
 
-function wordAt(bytes: Uint8Array, at: number): number {
+export function u16At(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 8) | bytes[at + 1]!
+}
+
+export function u32At(bytes: Uint8Array, at: number): number {
   return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0
 }
 
@@ -219,15 +222,37 @@ export function id128<T extends string>(): Field<T> {
   return {
     write(w, value) {
       const at = w.claim(16)
-      for (let i = 0; i < 16; i++) w.bytes[at + i] = parseInt(value.slice(2 * i, 2 * i + 2), 16)
+      for (let i = 0; i < 16; i++) w.bytes[at + i] = (nibble(value.charCodeAt(2 * i)) << 4) | nibble(value.charCodeAt(2 * i + 1))
     },
     read(r) {
-      const at = r.skip(16)
-      let value = ''
-      for (let i = 0; i < 16; i++) value += HEX[r.bytes[at + i]!]!
-      return value as T
+      return idText(r.bytes, r.skip(16)) as T
     },
   }
+}
+
+function nibble(code: number): number {
+  return code <= NINE ? code - ZERO : (code | LOWER_CASE) - TEN_IS_A
+}
+
+interface KnownId {
+  readonly words: readonly [number, number, number, number]
+  readonly text: string
+}
+
+/** The ids read last: a cluster has few, they come in almost every message, and a text made anew each time is also hashed anew. */
+const known: (KnownId | undefined)[] = new Array(1024).fill(undefined)
+
+function idText(bytes: Uint8Array, at: number): string {
+  const a = u32At(bytes, at)
+  const b = u32At(bytes, at + 4)
+  const c = u32At(bytes, at + 8)
+  const d = u32At(bytes, at + 12)
+  const slot = (a ^ d) & (known.length - 1)
+  const last = known[slot]
+  if (last !== undefined && last.words[0] === a && last.words[1] === b && last.words[2] === c && last.words[3] === d) return last.text
+  const text = [a, b, c, d].map((word) => word.toString(16).padStart(8, '0')).join('')
+  known[slot] = { words: [a, b, c, d], text }
+  return text
 }
 
 /** At most `bytesMax` bytes behind their length in four; reading gives a view. */
@@ -368,7 +393,10 @@ export class Table<R extends Row<string, any>> {
   }
 }
 
-const HEX = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, '0'))
+const ZERO = 0x30
+const NINE = 0x39
+const LOWER_CASE = 0x20
+const TEN_IS_A = 0x61 - 10
 const scratch = new Writer(4096)
 
 function bounded(value: number, most: number): number {
