@@ -2,7 +2,7 @@
 
 import { Random } from '@horus/core/random'
 import type { Identity, ReplicaEvent, ReplicaObservation, ReplicaOptions } from '@horus/core/replica'
-import type { Address, NodeId } from '@horus/core/units'
+import type { Address } from '@horus/core/units'
 import { ClientProcess } from '@horus/core/world/client'
 import { SimulatedDevice } from '@horus/core/world/device'
 import type { Stage } from '@horus/core/world/event'
@@ -13,6 +13,7 @@ import type { Process } from '@horus/core/world/process'
 import { World, type WorldWatcher } from '@horus/core/world/world'
 import { Auditor } from './auditor.ts'
 import { Checkers } from './check/all.ts'
+import { DiskGuard } from './disk-guard.ts'
 import { History } from './history.ts'
 import { Publisher } from './publisher.ts'
 import type { MakeClient, Scene } from './scene.ts'
@@ -48,9 +49,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   readonly #clientByName = new Map<string, ClientProcess>()
   readonly #userOf = new Map<string, User>()
   readonly #lastRun = new Map<NodeProcess, number>()
-  /** Identities whose disk is lost: as long as one of them is a master by a committed configuration, no second disk may go. */
-  readonly #destroyed = new Set<NodeId>()
-  readonly #identities = new Map<NodeProcess, NodeId>()
+  readonly #disks: DiskGuard
 
   constructor(setup: Setup, parts: Parts) {
     this.setup = setup
@@ -59,6 +58,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.world = new World(setup.world, this)
     this.history = new History(() => this.world.now)
     this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now)
+    this.#disks = new DiskGuard(this.checkers.log)
     this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
     const seeds = Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
     this.scene = { history: this.history, workload: setup.workload, seeds, makeClient: parts.client, calm: false, quiet: false }
@@ -82,7 +82,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
 
   /** The faults end; of a cluster of three and more one node may stay dead. */
   heal(): void {
-    const dead = this.setup.leaveOneDead ? this.nodes.find((node) => this.#dispensable(node)) : undefined
+    const dead = this.setup.leaveOneDead ? this.nodes.find((node) => this.nodes.length >= 3 && this.#disks.isDispensable(node)) : undefined
     if (dead !== undefined) dead.restartAfterMs = undefined
     this.#faults.heal(dead)
     this.scene.calm = true
@@ -90,6 +90,11 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
 
   get settled(): boolean {
     return this.auditor.finished
+  }
+
+  finish(): void {
+    this.#disks.finish(this.checkers.report)
+    this.checkers.finish()
   }
 
   /** What is still to do, for a run that never came to rest. */
@@ -120,21 +125,23 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     const { configurations } = this.checkers.log
     if (configurations.size === 0) return []
     const { voters } = configurations.get(random.pick([...configurations.keys()]))!
-    return this.nodes.filter((node) => voters.some((voter) => voter.node === this.#identities.get(node)))
+    return this.nodes.filter((node) => voters.some((voter) => voter.node === this.#disks.identityOf(node)))
   }
 
   mayWipe(node: NodeProcess): boolean {
-    const { configurations } = this.checkers.log
-    if (!this.#identities.has(node) || configurations.size === 0) return false
-    for (const { voters, outgoing } of configurations.values()) {
-      if (outgoing !== undefined || voters.length < 3 || voters.some((member) => this.#destroyed.has(member.node))) return false
-    }
-    return true
+    return this.#disks.mayWipe(node)
   }
 
   wiped(node: NodeProcess): void {
-    const id = this.#identities.get(node)
-    if (id !== undefined) this.#destroyed.add(id)
+    this.#disks.wiped(node)
+  }
+
+  mayDamage(node: NodeProcess): boolean {
+    return this.#disks.mayDamage(node)
+  }
+
+  damaged(node: NodeProcess, lasts: () => boolean): void {
+    this.#disks.damaged(node, lasts)
   }
 
   emptyDisk(): SimulatedDevice {
@@ -149,7 +156,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   }
 
   identity(process: Process, identity: Identity): void {
-    if (process instanceof NodeProcess) this.#identities.set(process, identity.nodeId)
+    if (process instanceof NodeProcess) this.#disks.identified(process, identity.nodeId)
   }
 
   event(_process: Process, event: ReplicaEvent): void {
@@ -164,12 +171,15 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
       this.checkers.started(process)
     }
     this.checkers.observed(process, observation)
+    this.#disks.observed(process, observation)
     const begins = observation.kind === 'leader' || (observation.kind === 'configured' && observation.outgoing !== undefined)
     if (begins) this.#faults.provoke(process)
   }
 
+  /** A node may end itself where its disk has failed it, and for nothing else that happens here. */
   halted(process: Process, reason: string): void {
     this.world.count('halted')
+    if (process instanceof NodeProcess && process.diskFailures > 0) return
     this.checkers.report.broken('halt', `${process.name} ended itself: ${reason}`)
   }
 
@@ -216,19 +226,6 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   /** A publisher whose process died has forgotten what it asked; the new one stands in its place. */
   #publisher(number: number, random: Random): Publisher {
     return (this.publishers[number] = new Publisher(this.scene, `publisher-${number}`, random))
-  }
-
-  /** Whether every shard still has a majority without this node. */
-  #dispensable(node: NodeProcess): boolean {
-    const id = this.#identities.get(node)
-    if (id === undefined || this.nodes.length < 3) return false
-    const dead = new Set<NodeId>([id, ...this.#destroyed])
-    for (const { voters, outgoing } of this.checkers.log.configurations.values()) {
-      for (const set of outgoing === undefined ? [voters] : [voters, outgoing]) {
-        if (set.filter((member) => !dead.has(member.node)).length * 2 <= set.length) return false
-      }
-    }
-    return true
   }
 }
 

@@ -163,6 +163,7 @@ export class IdealNode implements ReplicaActor {
       },
       proposable: 'yes',
       tooFewMasters: false,
+      lacksRoom: false,
       get term() {
         return term()
       },

@@ -42,7 +42,7 @@ export function runSetup(setup: Setup, parts: Parts): SeedResult {
   if (!broken() && !cluster.settled) checkers.report.broken('L1', `not at rest ${END_MS - FAULTS_UNTIL_MS} ms after the faults ended: ${cluster.describeRest()}`)
   world.runUntil(end, broken)
   while (!broken() && world.events < EVENTS_MIN && world.now < END_MS_MAX) world.runUntil(world.now + 5000, broken)
-  if (!broken()) checkers.finish()
+  if (!broken()) cluster.finish()
   return {
     seed: setup.seed,
     violation: checkers.report.first,

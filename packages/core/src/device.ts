@@ -15,6 +15,8 @@ export type DeviceRequest =
   /** Durable when answered; replaces `to` where it exists. */
   | { readonly kind: 'rename'; readonly request: number; readonly file: string; readonly to: string }
   | { readonly kind: 'delete'; readonly request: number; readonly file: string }
+  /** How much more the files may take. */
+  | { readonly kind: 'space'; readonly request: number }
 
 export type DeviceError = 'full' | 'missing' | 'failed'
 
@@ -22,6 +24,8 @@ export type DeviceAnswer =
   | { readonly kind: 'listed'; readonly request: number; readonly files: readonly { readonly name: string; readonly size: number }[] }
   | { readonly kind: 'created' | 'written' | 'flushed' | 'renamed' | 'deleted'; readonly request: number }
   | { readonly kind: 'bytes'; readonly request: number; readonly bytes: Uint8Array }
+  /** Infinity where nobody can tell. */
+  | { readonly kind: 'space'; readonly request: number; readonly freeBytes: number }
   | { readonly kind: 'error'; readonly request: number; readonly error: DeviceError; readonly detail: string }
 
 export interface DeviceOutbox {

@@ -20,7 +20,7 @@ import { type LinkMessage, linkTable } from './message/messages.ts'
 import { Caretaker } from './replica/caretaker.ts'
 import { Cluster } from './replica/cluster.ts'
 import type { ReplicaInput, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
-import { Copies } from './replica/copies.ts'
+import { Copies, isOnlyMaster, lossOf } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
 import type { Hosted, HostedOutbox } from './replica/hosted.ts'
@@ -53,8 +53,10 @@ export class Replica {
   readonly #copies: Copies
   #out: ReplicaOutbox | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as WallTime }
+  #recoveredJournal: RecoveredJournal | undefined
   #running = false
   #ready = false
+  #short = false
   #stopping = Infinity
   #tidyAt = 0
   #hintAt = 0
@@ -84,7 +86,7 @@ export class Replica {
       identity: (identity) => this.#o.identity(identity),
       event: (event) => this.#o.event(event),
       halt: (reason) => this.#o.halt(reason),
-      loaded: () => this.#note(() => this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)),
+      loaded: () => this.#note(() => this.#identified()),
       birth: (shard, masters) => this.#note(() => this.#birth(shard, masters)),
       changed: () => this.#note(() => this.#clusterChanged()),
       propose: (entry) => this.#note(() => this.#copies.hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
@@ -226,7 +228,17 @@ export class Replica {
       this.#hintAt = now.monotonic + HINT_MS
       for (const hosted of this.#led()) this.#tellHint(hosted)
     }
+    this.#tellRoom()
     for (const shard of this.#journal.holdingOldest()) this.#copies.hosted.get(shard)?.leaveOldest(now)
+  }
+
+  #tellRoom(): void {
+    const { freeBytes, reserveBytes } = this.#journal
+    const short = freeBytes < reserveBytes
+    if (short === this.#short) return
+    this.#short = short
+    const text = short ? `the disk has ${Math.floor(freeBytes)} bytes left: shards led here take no more jobs until there is room, and go on with those they have` : 'the disk has room again'
+    this.#o.event({ kind: 'log', level: short ? 'warning' : 'info', text })
   }
 
   // ---- the journal -----------------------------------------------------------------------------------------------
@@ -243,11 +255,34 @@ export class Replica {
       this.#fetching.delete(`${shard} ${from}`)
       this.#note(() => this.#copies.hosted.get(shard)?.unreadable(this.#now, index))
     },
+    stalled: (reason) => this.#o.event({ kind: 'log', level: 'error', text: reason }),
     failed: (reason) => this.#o.halt(reason),
   }
 
+  #identified(): void {
+    if (this.#recoveredJournal === undefined) this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)
+    else this.#run()
+  }
+
   #recovered(recovered: RecoveredJournal): void {
-    for (const shard of recovered.shards) this.#copies.recover(this.#now, shard)
+    this.#recoveredJournal = recovered
+    const { clusterId } = this.#cluster.state
+    const loss = clusterId === undefined ? undefined : lossOf(recovered)
+    if (loss === undefined || isOnlyMaster(recovered)) return this.#run()
+    const { seeds, range, join } = this.#options
+    if (seeds.length === 0 && range.length === 0 && !join) return this.#o.halt(`${loss}: restore the data directory from a backup, or empty it to begin anew`)
+    this.#o.event({ kind: 'log', level: 'error', text: `${loss}: this node comes back as a new one, and what it held is made anew from the other masters` })
+    this.#cluster.renew(this.#now)
+  }
+
+  #run(): void {
+    const { shards } = this.#recoveredJournal!
+    // A node that belongs nowhere yet holds nothing: these are the copies of the identity before this one.
+    const foreign = this.#cluster.state.clusterId === undefined
+    for (const shard of shards) {
+      if (foreign) this.#journal.receive(this.#now, { kind: 'drop', shard: shard.shard }, this.#journalOutbox)
+      else this.#copies.recover(this.#now, shard)
+    }
     this.#running = true
     this.#cluster.begin(this.#now, this.#copies.registry)
     this.#clusterChanged()
@@ -271,7 +306,6 @@ export class Replica {
     journal: (_now, input) => this.#toJournal(input),
     entry: (shard, index) => this.#journal.entry(shard, index),
     entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
-    has: (shard, index) => this.#journal.has(shard, index),
     role: (hosted, view) => this.#role(hosted, view),
     configured: (hosted, configuration, committed) => {
       this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: placesOf(configuration.voters), outgoing: configuration.outgoing && placesOf(configuration.outgoing), learners: placesOf(configuration.learners) })
@@ -285,6 +319,10 @@ export class Replica {
       if (record.index % DIGEST_ENTRIES === 0) this.#observe({ kind: 'digest', shard: hosted.shard, index: record.index, digest: hosted.machine.digest() })
     },
     restored: (hosted) => this.#observe({ kind: 'restored', shard: hosted.shard, index: hosted.applied, term: hosted.appliedTerm }),
+    doubted: (hosted) => {
+      this.#observe({ kind: 'doubted', shard: hosted.shard, replica: hosted.master.self.replica })
+      this.#o.event({ kind: 'log', level: 'error', text: `shard ${hosted.shard}: the disk does not hold everything that it held, so this copy counts as lost and is made anew from the other masters` })
+    },
     removed: (hosted) => this.#note(() => this.#copies.retire(this.#now, hosted.shard)),
     log: (text) => this.#o.event({ kind: 'log', level: 'info', text }),
   }
@@ -346,6 +384,9 @@ export class Replica {
       case 'sync':
       case 'syncAnswer':
         return this.#cluster.sync(this.#now, from, message)
+      case 'entryWanted':
+      case 'entryGiven':
+        return this.#copies.hosted.get(message.shard)?.repair(this.#now, from, message)
       case 'registryFollow':
         this.#copies.registry?.follow(this.#now, from, message.from)
         return

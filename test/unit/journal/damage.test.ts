@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '@horus/core/random'
-import { logIndex, shardId } from '@horus/core/units'
+import { logIndex, shardId, term } from '@horus/core/units'
 import { SimulatedDevice } from '@horus/core/world/device'
 import { JournalHost, SMALL, blob } from './host.ts'
 import { same } from './model.ts'
@@ -100,6 +100,49 @@ test('a rotten payload below the snapshot is told when it is read, and makes nob
   assert.deepEqual(after.unreadables, [{ shard: 1, index: 10 }])
 })
 
+test('an entry that rotted in the log and was written anew is read there, and makes nobody suspect', () => {
+  const host = populated()
+  const { name, at } = locate(host, blob(2000, 1010))
+  host.device.rot(name, at + 5)
+  host.input({ kind: 'payloads', shard: shardId(1), ticket: host.ticket, entries: [{ index: logIndex(10), term: term(1), bytes: blob(2000, 1010) }] })
+  host.rest()
+  let after = host.restarted(50)
+  assert.equal(after.found(1)!.suspect, false)
+  assert.ok(intact(after, 1))
+  after.snapshot(1, 40, 1, blob(10, 3))
+  after.flush()
+  after.trim(1, 40)
+  after.rest()
+  assert.equal(after.journal.has(shardId(1), logIndex(10)), false, 'it goes with the log that it belongs to')
+  after = after.restarted(51)
+  assert.equal(after.found(1)!.suspect, false)
+})
+
+test('a copy whose first records lie in a hole is suspect, though its number is new', () => {
+  const host = populated()
+  host.input({ kind: 'drop', shard: shardId(1) })
+  host.hardState(1, 0, 4)
+  host.rest()
+  host.append(1, 1, [blob(900, 7)], 3)
+  host.hardState(1, 3, 5, 2)
+  host.rest()
+  host.append(1, 2, [blob(900, 8)], 3)
+  host.hardState(1, 3, 5)
+  host.rest()
+  const { name, at } = locate(host, blob(900, 7))
+  // The entry, and the hard state behind it that first tells the number.
+  for (let each = at - 40; each < at + 1100; each++) host.device.rot(name, each)
+  const after = host.restarted(50)
+  assert.equal(after.found(1)!.hardState!.self, 5)
+  assert.equal(after.found(1)!.suspect, true)
+})
+
+test('a journal whose files are all gone says so', () => {
+  const host = populated()
+  for (const { name } of host.device.files()) host.device.lose(name)
+  assert.deepEqual(host.restarted(50).recoveredJournal, { shards: [], doubt: false, empty: true })
+})
+
 test('a torn end is cut: the group that was under way is gone or there, and nobody is suspect', () => {
   for (let seed = 1; seed <= 40; seed++) {
     const host = populated(seed)
@@ -182,18 +225,64 @@ test('after a failed flush nothing is reported durable any more', () => {
   assert.equal(host.durableTicketMax, before)
 })
 
-test('a full disk fails the journal only when it needs a new file, and free bytes foretell it', () => {
-  const device = new SimulatedDevice(3 * 64 * 1024)
-  const host = JournalHost.started(device, 1, { ...SMALL, capacityBytes: 3 * 64 * 1024 })
+test('a full disk is foretold by the free bytes, holds up what is gathered, and loses nothing of it', () => {
+  const device = new SimulatedDevice(4 * 64 * 1024)
+  const host = JournalHost.started(device)
   let free = host.journal.freeBytes
-  for (let i = 1; host.failure === undefined; i++) {
-    assert.ok(host.journal.freeBytes <= free || i === 1)
+  let last = 0
+  while (host.stalls.length === 0) {
+    assert.ok(host.journal.freeBytes <= free)
     free = host.journal.freeBytes
-    host.append(1, i, [blob(5000, i)])
-    host.flush()
+    host.append(1, ++last, [blob(5000, last)])
+    host.rest()
+    // So that the disk is asked again.
+    host.time += 1000
+    host.wake()
+    host.settle()
   }
-  assert.match(host.failure, /could not make a segment: full/)
+  assert.match(host.stalls[0]!, /the disk is full/)
   assert.ok(free < 10_000, `${free} bytes were told to be free`)
+  assert.ok(free < host.journal.reserveBytes && host.journal.reserveBytes < 3 * 64 * 1024)
+  const durable = host.durableTicketMax
+  for (let times = 0; times < 10; times++) {
+    host.time = host.journal.wakeAt
+    host.wake()
+    host.settle()
+  }
+  assert.deepEqual([host.failure, host.durableTicketMax, host.stalls.length], [undefined, durable, 1])
+  device.capacityBytes = Infinity
+  host.time = host.journal.wakeAt
+  host.wake()
+  host.settle()
+  assert.equal(host.durableTicketMax, durable + 1)
+  const after = host.restarted()
+  for (let index = 1; index <= last; index++) assert.ok(same(after.read(1, index)!, blob(5000, index)))
+})
+
+test('a start on a full disk waits for room, and then recovers', () => {
+  const host = populated()
+  for (const { name } of host.device.files()) if (name.includes('spare')) host.device.lose(name)
+  host.device.capacityBytes = 0
+  const after = host.restarted(50)
+  assert.deepEqual([after.failure, after.recoveredJournal], [undefined, undefined])
+  host.device.capacityBytes = Infinity
+  after.time = after.journal.wakeAt
+  after.wake()
+  after.settle()
+  assert.ok(intact(after, 1))
+})
+
+test('where room is scarce it is taken ahead of time, so that nobody else takes the reserve', () => {
+  const device = new SimulatedDevice()
+  const host = JournalHost.started(device)
+  assert.equal(device.files().length, 1)
+  device.capacityBytes = device.usedBytes + 4 * 64 * 1024
+  for (let times = 0; times < 6; times++) {
+    host.time = host.journal.wakeAt
+    host.wake()
+    host.settle()
+  }
+  assert.deepEqual(device.files().map(({ name }) => name.slice(0, 13)), ['journal-00000', 'journal-spare', 'journal-spare'])
 })
 
 test('the bytes of a recycled file never come back', () => {

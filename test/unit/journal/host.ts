@@ -22,6 +22,7 @@ export class JournalHost {
   /** Tickets of all shards come from one row, in the order of the journal. */
   durableTicketMax = 0
   loads = 0
+  readonly stalls: string[] = []
   readonly unreadables: { readonly shard: ShardId; readonly index: LogIndex }[] = []
   readonly requests: DeviceRequest[] = []
   /** Executed, but not yet complete. */
@@ -186,6 +187,7 @@ export class JournalHost {
     durable: (shard, ticket) => this.durable(shard, ticket),
     loaded: () => this.loaded(),
     unreadable: (shard, index) => this.unreadable(shard, index),
+    stalled: (reason) => this.stalls.push(reason),
     failed: (reason) => this.failed(reason),
   }
 }

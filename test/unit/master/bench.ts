@@ -54,6 +54,7 @@ export class Bench {
       shard, self: peer(replica), settings: { ...defaultMasterSettings, ...options.settings }, random: options.random ?? new Random(5), now: this.time,
       reader: {
         freeBytes: 1000,
+        reserveBytes: 0,
         entries: (_shard, from, to) => bench.records.filter((record) => record.index >= from && record.index <= to),
       },
       birth: 'birth' in options ? options.birth : birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)]),

@@ -22,6 +22,7 @@ interface Image {
 
 export class ModelJournal {
   readonly freeBytes = 1e9
+  readonly reserveBytes = 0
   #operations: { operation: Operation; mark: Mark | undefined }[] = []
   #durable: Image = { hardState: undefined, snapshot: undefined, first: 1, records: [] }
   #live: Image = { hardState: undefined, snapshot: undefined, first: 1, records: [] }

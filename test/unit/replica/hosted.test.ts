@@ -6,10 +6,11 @@ import { birthConfiguration, encodeConfiguration } from '@horus/core/master/conf
 import { Master } from '@horus/core/master/master'
 import { defaultMasterSettings as settings } from '@horus/core/master/settings'
 import type { ConsensusMessage } from '@horus/core/message/consensus'
+import type { RepairMessage } from '@horus/core/message/repair'
 import { Random } from '@horus/core/random'
 import { Hosted, type HostedOutbox } from '@horus/core/replica/hosted'
 import type { Machine } from '@horus/core/replica/machine'
-import type { Instant, LogIndex, NodeId, ReplicaNumber, ShardId, WallTime } from '@horus/core/units'
+import type { Instant, LogIndex, NodeId, ReplicaNumber, ShardId, Term, WallTime } from '@horus/core/units'
 import { entryOf, nodeOf } from '../master/cluster.ts'
 
 const shard = 7 as ShardId
@@ -18,17 +19,20 @@ const shard = 7 as ShardId
 class Stand {
   monotonic = 0
   readonly heard: string[] = []
-  readonly sent: ConsensusMessage[] = []
+  readonly sent: (ConsensusMessage | RepairMessage)[] = []
   /** Fetches of entries, and whether the disk reads any. */
   fetches = 0
   reads = true
   readonly hosted: Hosted
+  /** Entries that were written anew. */
+  readonly written: LogRecord[] = []
   readonly #log: LogRecord[] = []
   #ticket = 0
   #durable = 0
 
   constructor() {
     const machine: Machine = {
+      needs: () => true,
       apply: (index) => this.heard.push(`applied ${index}`),
       lead: (leads) => this.heard.push(leads ? 'leads' : 'follows'),
       snapshot: () => new Uint8Array(1),
@@ -46,19 +50,19 @@ class Stand {
       send: (_to, message) => this.sent.push(message),
       journal: (_now, input) => {
         if (input.kind === 'fetch') this.fetches++
+        if (input.kind === 'payloads') this.written.push(...input.entries)
         if (input.kind !== 'append') return
         for (const entry of input.entries) this.#log.splice(entry.index - 1, Infinity, entry)
       },
-      entry: () => undefined,
+      entry: (_shard, index) => (this.reads ? this.#log[index - 1]?.bytes : undefined),
       entries: (_shard, from, to) => (this.reads ? this.#log.slice(from - 1, to) : undefined),
-      has: () => true,
-      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, removed: () => {}, log: () => {},
+      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, doubted: () => {}, removed: () => {}, log: () => {},
     }
     const birth = birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)])
     const recovered = { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }
     this.hosted = new Hosted({ shard, snapshotEntries: 1000, snapshotBytes: 1e9 }, machine, recovered, out)
     const self = { replica: 1 as ReplicaNumber, node: nodeOf(0) }
-    const reader = { freeBytes: 1e9, entries: out.entries }
+    const reader = { freeBytes: 1e9, reserveBytes: 0, entries: out.entries }
     this.hosted.start(this.now, () => new Master({ shard, self, settings, random: new Random(3), reader, now: this.now, birth }))
     this.hosted.born(this.now, self.replica, encodeConfiguration(birth), () => {})
   }
@@ -74,6 +78,12 @@ class Stand {
   message(message: object): void {
     const head = { shard, from: 2, to: 1, wall: 0, freeBytes: 1, suspect: false, hintIndex: 0, hintTerm: 0, leader: undefined }
     this.hosted.message(this.now, nodeOf(1) as NodeId, { ...head, ...message } as unknown as ConsensusMessage)
+  }
+
+  pass(ms: number): void {
+    this.monotonic += ms
+    this.hosted.wake(this.now)
+    this.flush()
   }
 
   elect(): void {
@@ -101,14 +111,51 @@ test('an entry that could not be read is wanted again, or a passing error would 
   assert.equal(stand.fetches, 2)
   stand.reads = true
   stand.hosted.loaded(stand.now)
-  assert.deepEqual(stand.heard, ['follows', 'without 1', 'applied 1'])
+  assert.deepEqual(stand.heard, ['follows', 'applied 1'])
 })
 
-test('a leader that cannot read an entry hands over to one whose disk may', () => {
+test('an entry that cannot be read is fetched from the other masters, in turn, and applied', () => {
   const stand = new Stand()
+  stand.reads = false
+  stand.message({ kind: 'append', term: 1, round: 1, prevIndex: 0, prevTerm: 0, commit: 1, entries: [{ term: 1, bytes: entryOf(7) }] })
+  stand.hosted.unreadable(stand.now, 1 as LogIndex)
+  stand.pass(100)
+  const asked = stand.sent.filter((message) => message.kind === 'entryWanted')
+  assert.deepEqual(asked.map(({ to, index }) => [to, index]), [[3, 1], [2, 1]])
+  assert.deepEqual(stand.written, [])
+  const given = { kind: 'entryGiven', shard: stand.hosted.shard, from: 2 as ReplicaNumber, to: 1 as ReplicaNumber, index: 1 as LogIndex, entryTerm: 0 as Term, entry: entryOf(7) } as const
+  stand.hosted.repair(stand.now, nodeOf(2), given)
+  assert.deepEqual(stand.written, [], 'a number and a node that do not belong together are nobody')
+  stand.hosted.repair(stand.now, nodeOf(1), given)
+  assert.deepEqual(stand.written.map(({ index, term, bytes }) => [index, term, bytes]), [[1, 1, entryOf(7)]])
+  stand.hosted.repair(stand.now, nodeOf(1), given)
+  assert.equal(stand.written.length, 1, 'what nobody waits for any more is not written')
+})
+
+test('a master gives what is committed to those that ask, and nothing else to anybody else', () => {
+  const stand = new Stand()
+  stand.message({ kind: 'append', term: 1, round: 1, prevIndex: 0, prevTerm: 0, commit: 1, entries: [{ term: 1, bytes: entryOf(7) }, { term: 1, bytes: entryOf(8) }] })
+  stand.hosted.turn(stand.now)
+  const ask = (index: number, from: number, node: number): void => stand.hosted.repair(stand.now, nodeOf(node), { kind: 'entryWanted', shard: stand.hosted.shard, from: from as ReplicaNumber, to: 1 as ReplicaNumber, index: index as LogIndex })
+  ask(2, 2, 1)
+  ask(1, 2, 2)
+  ask(1, 2, 1)
+  const given = stand.sent.filter((message) => message.kind === 'entryGiven')
+  assert.deepEqual(given.map(({ to, index, entryTerm, entry }) => [to, index, entryTerm, entry]), [[2, 1, 1, entryOf(7)]])
+})
+
+test('a leader that cannot get an entry anywhere hands over to one whose disk may', () => {
+  const stand = new Stand()
+  stand.reads = false
   stand.elect()
   stand.message({ kind: 'appendAnswer', term: 1, round: 1, accepted: true, match: 1, reached: 1 })
   stand.hosted.unreadable(stand.now, 1 as LogIndex)
+  assert.equal(stand.sent.some((message) => message.kind === 'timeoutNow'), false)
+  for (let times = 0; times < 40; times++) {
+    const { round } = stand.sent.filter((message) => message.kind === 'append').at(-1)!
+    stand.message({ kind: 'appendAnswer', term: 1, round, accepted: true, match: 1, reached: 1 })
+    stand.pass(100)
+  }
   assert.ok(stand.sent.some((message) => message.kind === 'timeoutNow'))
 })
 

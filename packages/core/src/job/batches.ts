@@ -76,6 +76,19 @@ export class Batches {
     return free ? entry : 0
   }
 
+  /** Whether a job of this add entry is left. */
+  holdsEntry(index: number): boolean {
+    let low = 0
+    let high = this.#size
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.#entries[middle]! < index) low = middle + 1
+      else high = middle
+    }
+    for (; low < this.#size && this.#entries[low] === index; low++) if (this.#live[low]! > 0) return true
+    return false
+  }
+
   /** The indexes of all add entries that are still needed, rising; each once. */
   liveEntries(into: number[]): void {
     let before = 0

@@ -23,6 +23,7 @@ import { RecordKind } from './record.ts'
 import { Rewriter, REWRITE_FROM_SEGMENTS } from './rewriter.ts'
 import { Recoverer, type RecoveredJournal } from './recovery.ts'
 import { Segments } from './segments.ts'
+import { Space } from './space.ts'
 import { encodeHardState, type HardState } from './state.ts'
 import { TICKET_ONLY, Writer, type Gathered } from './writer.ts'
 
@@ -46,7 +47,10 @@ export type JournalInput =
   | { readonly kind: 'hardState'; readonly shard: ShardId; readonly ticket: number; readonly state: HardState }
   /** The books without payloads; counts once it is durable, and then the one before it goes. */
   | { readonly kind: 'snapshot'; readonly shard: ShardId; readonly ticket: number; readonly index: LogIndex; readonly term: Term; readonly configuration: Uint8Array; readonly bytes: Uint8Array }
-  /** Live entries below a snapshot that came with it: found by index, no part of the log. */
+  /**
+   * Live entries below a snapshot that came with it, found by index and no part of the log; or committed entries of the log whose
+   * first place cannot be read, which are read here from now on.
+   */
   | { readonly kind: 'payloads'; readonly shard: ShardId; readonly ticket: number; readonly entries: readonly JournalEntry[] }
   /** The log up to `through`, which a durable snapshot covers, may go, but for the payloads of the entries in `keep` (sorted). */
   | { readonly kind: 'trim'; readonly shard: ShardId; readonly through: LogIndex; readonly keep: readonly LogIndex[] }
@@ -69,6 +73,8 @@ export interface JournalOutbox extends DeviceOutbox {
   loaded(shard: ShardId, from: LogIndex): void
   /** The entry at `index` cannot be read; the fetch that began at `from` has ended. */
   unreadable(shard: ShardId, index: LogIndex, from: LogIndex): void
+  /** The disk takes no more for now: what is gathered waits, and goes on by itself. One line for whoever runs the node. */
+  stalled(reason: string): void
   /** Nothing is durable from now on; the process should end. One line that says why. */
   failed(reason: string): void
 }
@@ -89,6 +95,9 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   #writer: Writer
   #reader: Reader
   #rewriter: Rewriter
+  #space: Space
+  /** Whoever listens was told that nothing becomes durable for want of room. */
+  #toldStalled = false
   #recoverer: Recoverer | undefined
   #recovered: RecoveredJournal | undefined
   #strays: readonly string[] = []
@@ -102,16 +111,24 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     this.#writer = new Writer(this.#segments, this.#shards, this.#segmentBytes, options.random, this.#request)
     this.#reader = new Reader(this.#segments, this.#cache, this.#request)
     this.#rewriter = new Rewriter(this.#segments, this.#writer, this.#request)
+    this.#space = new Space(this.#segmentBytes, this.#request)
   }
 
   get wakeAt(): Instant {
-    return this.#phase === 'running' ? this.#writer.trailerAt : never
+    if (this.#phase === 'opening') return this.#writer.retryAt
+    return this.#phase === 'running' ? Math.min(this.#writer.trailerAt, this.#writer.retryAt, this.#space.askAt) as Instant : never
   }
 
-  /** Bytes that can still be written before the capacity is used up. */
+  /** Bytes that can still be written before the disk, or the capacity, is used up. */
   get freeBytes(): number {
-    const capacity = this.#options.capacityBytes ?? Infinity
-    return Math.max(0, capacity - this.#segments.bytes) + this.#writer.room
+    const { capacityBytes } = this.#options
+    const allowed = capacityBytes === undefined ? Infinity : Math.max(0, capacityBytes - this.#segments.bytes)
+    return Math.min(allowed, this.#writer.isStuck ? 0 : this.#space.freeBytes) + this.#writer.room
+  }
+
+  /** Below this nothing should be added any more: what is left is for ending what there is. */
+  get reserveBytes(): number {
+    return this.#space.reserveBytes
   }
 
   /** Nothing gathered, nothing under way. */
@@ -152,7 +169,8 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   }
 
   wake(now: Now, outbox: JournalOutbox): void {
-    if (this.#phase === 'running') this.#writer.wake(now.monotonic, outbox)
+    if (this.#phase === 'opening' || this.#phase === 'running') this.#writer.wake(now.monotonic, outbox)
+    if (this.#phase === 'running' && this.#space.askAt <= now.monotonic) this.#space.ask(outbox)
   }
 
   /** The entries from `from` to `to`, both included, as far as they are in memory and within `maxBytes`, but at least one; undefined where the first is not in memory. */
@@ -219,6 +237,8 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     copy.#cache = this.#cache.clone((entries) => mapTwins.get(entries) ?? new Map(), cachedTwins)
     copy.#writer = this.#writer.clone(copy.#segments, copy.#shards, twin, (cached) => cachedTwins.get(cached), copy.#options.random, copy.#request)
     copy.#reader = this.#reader.clone(copy.#segments, copy.#cache, twin, copy.#request)
+    copy.#space = this.#space.clone(copy.#request)
+    copy.#toldStalled = this.#toldStalled
     copy.#rewriter = this.#rewriter.clone(copy.#segments, copy.#writer, twin, copy.#request)
     return copy as this
   }
@@ -229,6 +249,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     this.#writer.mix(hash)
     this.#reader.mix(hash)
     this.#rewriter.mix(hash)
+    this.#space.mix(hash)
     for (const shard of [...this.#shards.values()].sort((a, b) => a.id - b.id)) shard.mix(hash)
     return hash.digest()
   }
@@ -244,11 +265,22 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
 
   #answer(now: Now, answer: DeviceAnswer, outbox: JournalOutbox): void {
     if (this.#recoverer) return this.#recover(this.#recoverer, answer, outbox)
+    if (this.#space.answer(now.monotonic, answer)) {
+      if (this.#space.isScarce) this.#writer.keepSpares(outbox)
+      return
+    }
     if (this.#reader.answer(answer, outbox) || this.#segments.answer(answer) || this.#rewriter.answer(answer)) return
     const taken = this.#writer.answer(now.monotonic, answer, outbox)
     if (this.#writer.failure !== undefined) return this.#fail(this.#writer.failure, outbox)
+    if (this.#writer.isStuck !== this.#toldStalled) {
+      this.#toldStalled = this.#writer.isStuck
+      if (this.#toldStalled) outbox.stalled('the disk is full: nothing more can be written until there is room for another segment')
+    }
     if (taken === 'begun') this.#run(outbox)
-    if (taken === 'opened') this.#rewriter.consider(this.#shards.values())
+    if (taken === 'opened') {
+      this.#rewriter.consider(this.#shards.values())
+      this.#space.ask(outbox)
+    }
     if (taken !== 'foreign') this.#recycle(outbox)
   }
 
@@ -273,6 +305,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     this.#strays = []
     outbox.recovered(this.#recovered!)
     this.#recovered = undefined
+    this.#space.ask(outbox)
   }
 
   #fail(reason: string, outbox: JournalOutbox): void {
@@ -346,6 +379,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   #snapshot(shard: Hosted, { index, term, configuration, bytes, ticket }: Extract<JournalInput, { kind: 'snapshot' }>): void {
     const chunkBytes = Math.min(SNAPSHOT_CHUNK_BYTES, this.#segmentBytes >> 3)
     const body = snapshotBody(bytes.length, configuration)
+    this.#space.noteSnapshot(bytes.length)
     this.#checkSize(body)
     this.#gather(RecordKind.snapshot, shard, index, term, body, bytes.length === 0 ? ticket : NO_TICKET, undefined, bytes.length === 0)
     for (let at = 0; at < bytes.length; at += chunkBytes) {
@@ -381,7 +415,11 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
         this.#segments.need(place.segment, place.length)
         survivors.put(index, place.segment, place.offset, place.length, this.#segments)
       }
-      if (keep[next] !== index) this.#cache.remove(shard.entries, index)
+      if (keep[next] !== index) {
+        this.#cache.remove(shard.entries, index)
+        // One that was written anew, since its first place could not be read.
+        survivors.remove(index, this.#segments)
+      }
       tail.shift(this.#segments)
     }
   }

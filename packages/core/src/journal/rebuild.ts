@@ -69,6 +69,8 @@ class Rebuilt {
   sequenceKnown = false
   /** A hole lies behind its newest record. */
   doubtful = false
+  /** Records in front of the one now being read were swallowed. */
+  gap = false
   /** The position of the newest hole that is not proven harmless, -1 for none. */
   doubtAt = -1
   stateAt = -1
@@ -231,7 +233,9 @@ export class Rebuild {
       shard = new Rebuilt(header.shard as ShardId)
       this.#shards.set(header.shard, shard)
       if (this.#holeSinceOpening && header.sequence !== FIRST_SEQUENCE) shard.doubtAt = this.#lastHole
-    } else if (shard.sequenceKnown && header.sequence !== sequenceAfter(shard.hosted.sequence)) {
+    }
+    shard.gap = shard.sequenceKnown && header.sequence !== sequenceAfter(shard.hosted.sequence)
+    if (shard.gap) {
       shard.doubtAt = shard.doubtful ? Math.max(shard.doubtAt, this.#lastHole) : place.position - 1
     }
     shard.hosted.sequence = header.sequence
@@ -311,7 +315,8 @@ function hardState(shard: Rebuilt, body: Uint8Array, place: Place): void {
     return
   }
   const before = shard.hosted.hardState
-  if (before && before.self !== state.self) shard.doubtAt = -1
+  // Where a hole lies in between, the copy of this number may have begun before it.
+  if (before && before.self !== state.self && !shard.gap) shard.doubtAt = -1
   shard.hosted.setHardState(state)
   shard.stateAt = place.position
 }
@@ -408,7 +413,7 @@ function settle(shard: Rebuilt, baseOf: (segment: number) => number): RecoveredS
   let broken = shard.snapshotTold > (complete?.index ?? -1)
   if (tail.first !== behind + 1) joinFromSurvivors(shard, behind)
   if (tail.last !== wanted) broken = true
-  const whole = !broken && proven(shard, behind, baseOf) && !shard.rotten.some(({ index, place }) => isAt(hosted, index, place))
+  const whole = !broken && proven(shard, behind, baseOf) && !shard.rotten.some(({ index, place }) => isAt(hosted, index, place) && !hosted.survivors.has(index))
   hosted.suspect ||= !whole
   hosted.lastWritten = tail.last
   hosted.trimmedWritten = behind
@@ -453,7 +458,7 @@ function proven(shard: Rebuilt, behind: number, baseOf: (segment: number) => num
   return !first || baseOf(first.segment) + first.offset > shard.doubtAt
 }
 
-/** A damaged entry counts while the log still needs it; a payload can be fetched from a peer. */
+/** A damaged entry counts while the log still needs it, and nothing was written in its place; a payload can be fetched from a peer. */
 function isAt(hosted: Hosted, index: number, place: Place): boolean {
   const found = hosted.tail.find(index)
   return found?.segment === place.segment && found.offset === place.offset

@@ -18,6 +18,8 @@ export interface RecoveredJournal {
   readonly shards: readonly RecoveredShard[]
   /** There is a hole that may have held shards of which nothing is known: a copy that is not listed may have voted. */
   readonly doubt: boolean
+  /** There was no journal at all. */
+  readonly empty: boolean
 }
 
 export interface Recovery {
@@ -126,7 +128,7 @@ export class Recoverer {
     for (const { head } of this.#probed) if (head) nextBase = Math.max(nextBase, head.base + head.size)
     for (const { head, size } of this.#probed) if (!head) nextBase += size
     const nextNumber = 1 + Math.max(0, ...this.#files.map(({ number }) => number), ...this.#spares.map(({ number }) => number))
-    this.result = { journal: { shards: recovered, doubt: this.#rebuild.doubt }, shards, carried, nextNumber, nextBase, strays }
+    this.result = { journal: { shards: recovered, doubt: this.#rebuild.doubt, empty: this.#scanned.length === 0 }, shards, carried, nextNumber, nextBase, strays }
   }
 }
 

@@ -17,7 +17,7 @@ import type { Cached } from './cache.ts'
 import { NO_TICKET, releaseSnapshot, type Hosted } from './hosted.ts'
 import { Framer, RECORD_HEADER_BYTES, RecordKind, recordBytes } from './record.ts'
 import { encodeAnchor, encodeHead, segmentFile, spareFile, type SegmentHead } from './segment.ts'
-import type { Segment, Segments } from './segments.ts'
+import { type Segment, type Segments, SPARES_MAX } from './segments.ts'
 import { encodeBounds } from './state.ts'
 
 /** A group is one write; a larger one would keep what gathers behind it waiting. */
@@ -55,11 +55,15 @@ export interface WriterOutbox extends DeviceOutbox {
 
 type Step =
   | { readonly kind: 'idle' }
+  /** The disk has no room for the next file: it is tried again. */
+  | { readonly kind: 'full'; readonly segment: Segment; readonly head: SegmentHead }
   | { readonly kind: 'group' | 'trailer'; readonly request: number }
   | { readonly kind: 'obtain' | 'open'; readonly request: number; readonly segment: Segment; readonly head: SegmentHead }
 
 export class Writer {
   trailerAt = Infinity as Instant
+  /** When a file for which the disk had no room is asked for again. */
+  retryAt = Infinity as Instant
   /** Why nothing more can be made durable. */
   failure: string | undefined
   readonly #segments: Segments
@@ -100,6 +104,11 @@ export class Writer {
     return (active ? active.size - active.end : 0) + this.#segments.spares.length * this.#segmentBytes
   }
 
+  /** Nothing becomes durable until the disk has room for another file. */
+  get isStuck(): boolean {
+    return this.#step.kind === 'full'
+  }
+
   gather(record: Gathered): void {
     this.#queue.push(record)
     this.#segments.gathered++
@@ -137,6 +146,7 @@ export class Writer {
 
   /** Writes the trailer when it is due and nothing has come in between. */
   wake(now: Instant, outbox: WriterOutbox): void {
+    if (this.#step.kind === 'full' && now >= this.retryAt) this.#obtain(this.#step.segment, this.#step.head, outbox)
     this.advance(outbox)
     if (now < this.trailerAt || this.#step.kind !== 'idle') return
     this.trailerAt = Infinity as Instant
@@ -155,7 +165,13 @@ export class Writer {
       return 'taken'
     }
     const step = this.#step
-    if (step.kind === 'idle' || answer.request !== step.request) return 'foreign'
+    if (step.kind === 'idle' || step.kind === 'full' || answer.request !== step.request) return 'foreign'
+    if (answer.kind === 'error' && answer.error === 'full' && step.kind === 'obtain') {
+      // Nothing was lost by it: whoever waits goes on waiting, as if this disk were slow.
+      this.#step = { kind: 'full', segment: step.segment, head: step.head }
+      this.retryAt = (now + FULL_RETRY_MS) as Instant
+      return 'taken'
+    }
     if (answer.kind === 'error') {
       this.failure = `the journal could not ${DOING[step.kind]}: ${answer.error}${answer.detail ? ` (${answer.detail})` : ''}`
       return 'taken'
@@ -180,6 +196,7 @@ export class Writer {
     const copy = new Writer(segments, shards, this.#segmentBytes, random, request)
     const renew = (record: Gathered): Gathered => ({ ...record, shard: twin(record.shard), cached: record.cached && cachedTwin(record.cached) })
     copy.trailerAt = this.trailerAt
+    copy.retryAt = this.retryAt
     copy.#queue = this.#queue.slice(this.#head).map(renew)
     copy.#group = this.#group.map(renew)
     copy.#carried = this.#carried.map(renew)
@@ -232,7 +249,7 @@ export class Writer {
     for (const record of this.#group) this.#frame(record, framer, active)
     this.#write('group', active, framer, outbox)
     this.trailerAt = Infinity as Instant
-    if (active.end * 2 > active.size) this.#prepareSpare(outbox)
+    if (active.end * 2 > active.size && this.#segments.spares.length === 0) this.#prepareSpare(outbox)
   }
 
   #write(kind: 'group' | 'trailer', active: Segment, framer: Framer, outbox: WriterOutbox): void {
@@ -338,9 +355,15 @@ export class Writer {
     this.#nextBase += this.#segmentBytes
     this.trailerAt = Infinity as Instant
     const segment: Segment = { number, base: head.base, size: head.size, nonce: head.nonce, end: 0, needed: 0, neededBytes: 0, rewritten: false }
+    this.#obtain(segment, head, outbox)
+  }
+
+  #obtain(segment: Segment, head: SegmentHead, outbox: WriterOutbox): void {
+    const { number } = segment
     const request = this.#request()
+    this.retryAt = Infinity as Instant
     this.#step = { kind: 'obtain', request, segment, head }
-    const spare = segments.spares.shift()
+    const spare = this.#segments.spares.shift()
     if (spare !== undefined) outbox.device({ kind: 'rename', request, file: spareFile(spare), to: segmentFile(number) })
     else outbox.device({ kind: 'create', request, file: segmentFile(number), size: this.#segmentBytes })
   }
@@ -378,9 +401,15 @@ export class Writer {
     assert(!next || next.kind === TICKET_ONLY || recordBytes(next.body.length) + 2 * TRAILER_BYTES <= segment.size - segment.end, 'a record fits a segment; the segment size is too small')
   }
 
+  /** Keeps what room there is as files of its own. */
+  keepSpares(outbox: WriterOutbox): void {
+    this.#spareTried = false
+    if (this.#spare === undefined && this.#segments.spares.length < SPARES_MAX) this.#prepareSpare(outbox)
+  }
+
   /** Makes the next file ahead of time, so that changing over costs a rename and one write. */
   #prepareSpare(outbox: WriterOutbox): void {
-    if (this.#spareTried || this.#segments.spares.length > 0) return
+    if (this.#spareTried || this.#spare !== undefined) return
     this.#spareTried = true
     const spare = { request: this.#request(), number: this.#nextNumber++ }
     this.#spare = spare
@@ -388,6 +417,8 @@ export class Writer {
   }
 }
 
+/** Whether somebody has made room is asked this often. */
+const FULL_RETRY_MS = 250
 /** A mark; room for one is always left at the end of a segment. */
 const TRAILER_BYTES = RECORD_HEADER_BYTES
 const NOTHING = new Uint8Array(0)

@@ -35,6 +35,8 @@ export interface Led {
   readonly proposable: 'yes' | 'notLeader' | 'noQuorum'
   /** Fewer committed masters than `minMasters`. */
   readonly tooFewMasters: boolean
+  /** The disks have come to what is kept back for ending what there is. */
+  readonly lacksRoom: boolean
   readonly term: Term
   leaseNow(now: Now): LeaseTime
   /** Nobody else's lease clock can be ahead: only then may a worker be told what this one said when its stamp came. */
@@ -207,7 +209,7 @@ export class Service {
     if (this.#led.proposable === 'noQuorum') return Code.noQuorum
     if (command.operation !== Operation.add) return Code.ok
     if (this.#led.tooFewMasters) return Code.noQuorum
-    return this.#underWayBytes > UNDER_WAY_BYTES_MAX ? Code.backpressure : Code.ok
+    return this.#led.lacksRoom || this.#underWayBytes > UNDER_WAY_BYTES_MAX ? Code.backpressure : Code.ok
   }
 
   #acquire(now: Now, plan: AcquirePlan): void {

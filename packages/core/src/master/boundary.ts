@@ -38,6 +38,8 @@ export interface LogReader {
   entries(shard: ShardId, from: LogIndex, to: LogIndex, maxBytes: number): readonly LogRecord[] | undefined
   /** Room on the disk, told to the leader. */
   readonly freeBytes: number
+  /** What of it is kept back for ending what there is. */
+  readonly reserveBytes: number
 }
 
 /** A snapshot that is being sent. It does not change while it is. */
@@ -144,7 +146,8 @@ export interface PeerView extends Peer {
   readonly learner: boolean
   readonly caughtUp: boolean
   readonly suspect: boolean
-  readonly freeBytes: number
+  /** Its disk has more left than what is kept back. */
+  readonly hasRoom: boolean
 }
 
 export interface Stamps {

@@ -190,6 +190,20 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     return this.#state.lead !== undefined && leadsSurely(this.#state, now)
   }
 
+  /** This copy's own disk has more left than what is kept back. */
+  get hasRoom(): boolean {
+    const { freeBytes, reserveBytes } = this.#state.reader
+    return freeBytes >= reserveBytes
+  }
+
+  /** Nothing is to be added: this disk, or those of so many masters that no majority is left, have come to what is kept back. */
+  get lacksRoom(): boolean {
+    const { lead, configuration, self, reader } = this.#state
+    const roomy = ({ voters }: { readonly voters: readonly Peer[] }): number =>
+      voters.filter((voter) => voter.replica !== self.replica && (lead?.peer(voter)?.freeBytes ?? Infinity) >= reader.reserveBytes).length
+    return !this.hasRoom || (1 + roomy(configuration)) * 2 <= configuration.voters.length
+  }
+
   /** The others as the leader sees them; empty elsewhere. */
   peers(now: Now): PeerView[] {
     const m = this.#state
@@ -198,7 +212,7 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       // A peer that this leader has never heard is silent since it leads, not since ever.
       const activeAgoMs = now.monotonic - Math.max(peer.activeAt, peer.heardAt)
       const caughtUp = !peer.suspect && peer.stage === 'replicate' && now.monotonic - peer.activeAt < m.settings.electionMs && peer.match + m.settings.caughtUpEntries >= m.log.last
-      views.push({ replica: peer.replica, node: peer.node, match: peer.match, activeAgoMs, learner: peer.learner, caughtUp, suspect: peer.suspect, freeBytes: peer.freeBytes })
+      views.push({ replica: peer.replica, node: peer.node, match: peer.match, activeAgoMs, learner: peer.learner, caughtUp, suspect: peer.suspect, hasRoom: peer.freeBytes >= m.reader.reserveBytes })
     }
     return views
   }

@@ -60,6 +60,8 @@ export type IdentityInput =
   | { readonly kind: 'device'; readonly answer: DeviceAnswer }
   /** `ticket` is the user's own number; `saved` gives it back. Saves are made durable in their order. */
   | { readonly kind: 'save'; readonly user: IdentityUser; readonly ticket: number; readonly changes: IdentityChanges }
+  /** What this identity promised is not on the disk any more: another one is drawn, which joins and never founds. Ends with `loaded`. */
+  | { readonly kind: 'renew' }
 
 export interface IdentityOutbox extends DeviceOutbox {
   /** Durable, this start's boot counter included: packets may leave from now on. */
@@ -119,6 +121,8 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
         return this.#answered(input.answer, outbox)
       case 'save':
         return this.#save(input, outbox)
+      case 'renew':
+        return this.#renew(outbox)
       default:
         input satisfies never
     }
@@ -135,7 +139,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
     }
     if (this.#stage === 'reading' && answer.kind === 'bytes') return this.#read(answer.bytes, outbox)
     if (this.#stage === 'creating') {
-      this.#draw()
+      this.#draw(0, false)
       return this.#write(outbox)
     }
     if (this.#stage === 'writing') this.#written(outbox)
@@ -146,10 +150,10 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
     outbox.device({ kind: 'create', request: ++this.#request, file: IDENTITY_FILE, size: 2 * SLOT_BYTES })
   }
 
-  #draw(): void {
+  #draw(sequence: number, ended: boolean): void {
     this.#state = {
-      sequence: 0, nodeId: nodeId(this.#random.hex(128)), value: drawValue(this.#random), boot: 1, cluster: this.#cluster, clusterId: undefined, generation: 1, bornBefore: 0,
-      founding: { promised: undefined, accepted: undefined, expect: 0, ended: false, decided: undefined },
+      sequence, nodeId: nodeId(this.#random.hex(128)), value: drawValue(this.#random), boot: 1, cluster: this.#cluster, clusterId: undefined, generation: 1, bornBefore: 0,
+      founding: { promised: undefined, accepted: undefined, expect: 0, ended, decided: undefined },
     }
   }
 
@@ -186,6 +190,13 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
     this.#state = { ...this.#state, ...input.changes }
     this.#next.push({ user: input.user, ticket: input.ticket })
     if (this.#stage === 'ready') this.#write(outbox)
+  }
+
+  #renew(outbox: IdentityOutbox): void {
+    assert(this.#stage === 'ready' && this.#state !== undefined, 'an identity is renewed before anybody has heard of it')
+    this.#draw(this.#state.sequence, true)
+    this.#loaded = false
+    this.#write(outbox)
   }
 
   #write(outbox: IdentityOutbox): void {

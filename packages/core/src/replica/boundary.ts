@@ -99,6 +99,8 @@ export type ReplicaObservation =
   | { readonly kind: 'restored'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term }
   /** A hash of the books after the entry at `index`, every so many entries. */
   | { readonly kind: 'digest'; readonly shard: ShardId; readonly index: LogIndex; readonly digest: string }
+  /** The copy was not found intact: from now on it counts as lost. */
+  | { readonly kind: 'doubted'; readonly shard: ShardId; readonly replica: ReplicaNumber }
   | { readonly kind: 'configured'; readonly shard: ShardId; readonly epoch: Epoch; readonly committed: boolean; readonly voters: readonly ReplicaPlace[]; readonly outgoing: readonly ReplicaPlace[] | undefined; readonly learners: readonly ReplicaPlace[] }
 
 export interface ReplicaPlace {

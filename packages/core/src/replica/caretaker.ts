@@ -2,7 +2,7 @@
 //! its lead is handed over where this node leads too many.
 
 import type { Now } from '../actor.ts'
-import type { ConfigurationChange, Peer } from '../master/boundary.ts'
+import type { ConfigurationChange, Peer, PeerView } from '../master/boundary.ts'
 import type { Candidate } from '../node/placement.ts'
 import { type Copy, Replacement, type ReplacementSettings, type ShardView } from '../node/replacement.ts'
 import { type LedShard, leadToHandOver } from '../node/spread.ts'
@@ -44,6 +44,7 @@ export class Caretaker {
     for (const hosted of led) this.#consider(now, hosted, around)
     if (now.monotonic < this.#spreadAt) return
     this.#spreadAt = now.monotonic + SPREAD_MS
+    for (const hosted of led) this.#leaveFullDisk(now, hosted, around)
     this.#spread(now, led, around)
   }
 
@@ -80,10 +81,17 @@ export class Caretaker {
     else hosted.input(now, { kind: 'reconfigure', change: changeOf(action, configuration.voters, configuration.learners) })
   }
 
+  /** A leader whose disk is full refuses adds: where another has room it leads, and this one counts as failed. */
+  #leaveFullDisk(now: Now, hosted: Hosted, around: Surroundings): void {
+    if (hosted.master.hasRoom) return
+    const to = hosted.master.peers(now).find((peer) => isReady(peer, around))
+    if (to !== undefined) hosted.input(now, { kind: 'transfer', to: to.replica })
+  }
+
   #spread(now: Now, led: readonly Hosted[], around: Surroundings): void {
     const shards: LedShard[] = led.map(({ shard, master }) => ({
       shard,
-      ready: [around.self, ...master.peers(now).filter((peer) => !peer.learner && peer.caughtUp && around.state(peer.node) === 'alive').map((peer) => peer.node)],
+      ready: [around.self, ...master.peers(now).filter((peer) => isReady(peer, around)).map((peer) => peer.node)],
     }))
     const handOver = leadToHandOver(around.self, shards, around.hints)
     if (handOver === undefined) return
@@ -91,6 +99,11 @@ export class Caretaker {
     const to = hosted.master.configuration.voters.find((peer) => peer.node === handOver.to)
     if (to !== undefined) hosted.input(now, { kind: 'transfer', to: to.replica })
   }
+}
+
+/** May lead. */
+function isReady(peer: PeerView, around: Surroundings): boolean {
+  return !peer.learner && peer.caughtUp && peer.hasRoom && around.state(peer.node) === 'alive'
 }
 
 /** Actions name nodes, changes name copies: a learner's number counts before that of an older copy on the same node. */

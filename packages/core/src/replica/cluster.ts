@@ -149,6 +149,12 @@ export class Cluster {
     this.#drain(now)
   }
 
+  /** What this node held is lost: it comes back as another one, which says `loaded` once more. Only before `begin`. */
+  renew(now: Now): void {
+    this.#identity.receive(now, { kind: 'renew' }, this.#identityOutbox)
+    this.#drain(now)
+  }
+
   /** The journal is read: the node may speak, and not before, since nobody is served while it recovers. */
   begin(now: Now, hosted: HostedRegistry | undefined): void {
     const { membership, discovery, founding } = this.#parts!

@@ -11,6 +11,7 @@
 import type { Now } from '../actor.ts'
 import type { Journal } from '../journal/journal.ts'
 import type { RecoveredShard } from '../journal/rebuild.ts'
+import type { RecoveredJournal } from '../journal/recovery.ts'
 import type { HardState } from '../journal/state.ts'
 import { birthConfiguration } from '../master/configuration.ts'
 import { Master } from '../master/master.ts'
@@ -149,6 +150,24 @@ export class Copies {
     this.#cluster.registryHosted(undefined)
   }
 
+}
+
+/**
+ * Why it is not known which copies this node held, or under which numbers: then none of them may vote again, and no number that a
+ * leader names can be told from one that has voted. Undefined where that is known.
+ */
+export function lossOf({ shards, doubt, empty }: RecoveredJournal): string | undefined {
+  if (empty) return 'the journal is gone'
+  if (doubt) return 'the newest part of the journal is damaged'
+  return shards.some(({ hardState, snapshot }) => hardState === undefined && snapshot === undefined) ? 'the journal holds a copy without its number' : undefined
+}
+
+/** Of some shard nobody else has a copy: what is left of this one is all there is. */
+export function isOnlyMaster({ shards }: RecoveredJournal): boolean {
+  return shards.some(({ snapshot }) => {
+    const entry = snapshot === undefined ? undefined : logTable.decode(snapshot.configuration)
+    return entry?.kind === 'configuration' && entry.voters.length === 1 && entry.outgoing === undefined
+  })
 }
 
 /** A copy that was given up leaves this behind, so that nothing meant for it ever makes it again. */

@@ -14,11 +14,13 @@ import type { Master } from '../master/master.ts'
 import { snapshotHash } from '../master/snapshot.ts'
 import { type Configuration, configuration as configurationRow, entryTimes, logTable, stampEntry } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
+import type { RepairMessage } from '../message/repair.ts'
 import type { JournalInput } from '../journal/journal.ts'
 import type { RecoveredShard } from '../journal/rebuild.ts'
 import type { Epoch, Instant, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
 import { ImageBuilder, readImage } from './image.ts'
 import type { Machine } from './machine.ts'
+import { Repair, type RepairHost } from './repair.ts'
 import { Tickets } from './tickets.ts'
 
 /** Applied in one go; what is left is applied in the next turn, so that a long log does not hold the loop. */
@@ -38,11 +40,10 @@ export interface HostedOptions {
 export interface HostedOutbox {
   /** Rises over all copies that this node ever held, so that what an earlier copy wrote is never taken for this one's. */
   nextTicket(): number
-  send(to: NodeId, message: ConsensusMessage): void
+  send(to: NodeId, message: ConsensusMessage | RepairMessage): void
   journal(now: Now, input: JournalInput): void
   entry(shard: ShardId, index: LogIndex): Uint8Array | undefined
   entries(shard: ShardId, from: LogIndex, to: LogIndex, maxBytes: number): readonly LogRecord[] | undefined
-  has(shard: ShardId, index: LogIndex): boolean
   role(hosted: Hosted, view: RoleView): void
   configured(hosted: Hosted, configuration: Configuration, committed: boolean): void
   proposed(hosted: Hosted, index: LogIndex, entry: Uint8Array): void
@@ -50,6 +51,8 @@ export interface HostedOutbox {
   committed(hosted: Hosted, index: LogIndex): void
   applied(hosted: Hosted, record: LogRecord): void
   restored(hosted: Hosted): void
+  /** The copy is not what it acknowledged: it has to be replaced. */
+  doubted(hosted: Hosted): void
   /** The copy is out of its shard's configuration: its data may go. */
   removed(hosted: Hosted): void
   log(text: string): void
@@ -87,8 +90,11 @@ export class Hosted {
   #waitsForEntry = false
   /** Not before this is an entry that could not be read wanted again. */
   #readAgainAt = -Infinity
-  /** Payloads that are here and could not be read: a snapshot for a peer goes without them. At most as many as there are live ones. */
-  readonly #unreadable = new Set<LogIndex>()
+  /** Payloads that nobody could give: a snapshot for a peer goes without them. At most as many as there are live ones. */
+  readonly #missing = new Set<LogIndex>()
+  readonly #repair: Repair
+  /** The term in which the lead was given away because an entry could not be read. */
+  #handedOver: Term | undefined
 
   constructor(options: HostedOptions, machine: Machine, recovered: RecoveredShard, out: HostedOutbox) {
     this.shard = options.shard
@@ -98,6 +104,7 @@ export class Hosted {
     this.#tickets = new Tickets(() => out.nextTicket())
     this.#configuration = recovered.snapshot?.configuration ?? NO_CONFIGURATION
     this.#stamped = this.#configuration
+    this.#repair = new Repair(this.#repairHost)
     if (recovered.snapshot === undefined) return
     machine.restore(recovered.snapshot.bytes)
     this.#applied = recovered.snapshot.index
@@ -111,6 +118,7 @@ export class Hosted {
   start(now: Now, make: () => Master): void {
     this.#now = now
     this.#master = make()
+    if (this.#master.isSuspect) this.#out.doubted(this)
     if (this.#snapshotIndex > 0) this.#out.journal(now, { kind: 'keep', shard: this.shard, indexes: this.machine.livePayloads() })
     this.#settle(now)
   }
@@ -179,6 +187,7 @@ export class Hosted {
 
   loaded(now: Now): void {
     this.#enter(now)
+    this.#repair.loaded()
     this.#waitsForEntry = false
     this.master.receive(now, { kind: 'loaded' }, this.#masterOutbox)
     this.machine.loaded()
@@ -190,15 +199,77 @@ export class Hosted {
     this.master.receive(now, { kind: 'unreadable', index }, this.#masterOutbox)
     this.#waitsForEntry = false
     this.#readAgainAt = now.monotonic + READ_AGAIN_MS
-    this.machine.unreadable(index)
+    this.#repair.unreadable(index)
+    const isApplied = index <= this.#applied
     // One that has gone while it was read is missed by nobody.
-    if (this.#out.has(this.shard, index) && !this.#unreadable.has(index)) {
-      this.#unreadable.add(index)
-      this.#out.log(`shard ${this.shard}: entry ${index} cannot be read`)
-      // The others have it on their own disks.
-      if (this.master.role === 'leader') this.master.receive(now, { kind: 'transfer', to: undefined }, this.#masterOutbox)
-    }
+    if (isApplied && !this.machine.needs(index)) this.#goWithout(index)
+    else if (index > this.#committed || !this.#mend(now, index)) this.#cannotRead(now, index)
     this.#settle(now)
+  }
+
+  /** A disk that has lost an entry; the others have it on theirs. */
+  #mend(now: Now, index: LogIndex): boolean {
+    const isNew = !this.#repair.wants(index)
+    if (!this.#repair.want(now, index)) return false
+    if (isNew) this.#out.log(`shard ${this.shard}: entry ${index} cannot be read, and is fetched from another master`)
+    return true
+  }
+
+  #cannotRead(now: Now, index: LogIndex): void {
+    if (index <= this.#applied) return this.#goWithout(index)
+    // The others have it on their own disks. Once a term: a hand-over that leads nowhere must not keep this one from leading.
+    if (this.master.role !== 'leader' || this.#handedOver === this.master.term) return
+    this.#handedOver = this.master.term
+    this.master.receive(now, { kind: 'transfer', to: undefined }, this.#masterOutbox)
+  }
+
+  #goWithout(index: LogIndex): void {
+    if (this.machine.needs(index)) this.#missing.add(index)
+    this.machine.unreadable(index)
+  }
+
+  /** Whether the entry is on its way from another master: it need not be read again before. */
+  isMending(index: LogIndex): boolean {
+    return this.#repair.wants(index)
+  }
+
+  /** What another master says of entries that a disk cannot give. */
+  repair(now: Now, from: NodeId, message: RepairMessage): void {
+    this.#enter(now)
+    this.#repair.receive(from, message)
+    this.#settle(now)
+  }
+
+  get #repairHost(): RepairHost {
+    const hosted = this
+    return {
+      shard: this.shard,
+      get self() {
+        return hosted.master.self
+      },
+      get others() {
+        const { voters, outgoing } = hosted.master.configuration
+        return [...voters, ...(outgoing ?? [])].filter(({ node }) => node !== hosted.master.self.node)
+      },
+      get committed() {
+        return hosted.#committed
+      },
+      send: (to, message) => this.#out.send(to, message),
+      entry: (index) => this.#out.entry(this.shard, index),
+      termOf: (index) => this.master.termAt(index) ?? (0 as Term),
+      fetch: (index) => this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from: index, to: index, maxBytes: 1 }),
+      mended: (index, term, bytes) => this.#mended(index, term, bytes),
+      givenUp: (index) => this.#cannotRead(this.#now, index),
+    }
+  }
+
+  #mended(index: LogIndex, term: Term, bytes: Uint8Array): void {
+    if (index <= this.#applied && !this.machine.needs(index)) return
+    this.#out.journal(this.#now, { kind: 'payloads', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), entries: [{ index, term, bytes: bytes.slice() }] })
+    this.#missing.delete(index)
+    this.#readAgainAt = -Infinity
+    this.master.receive(this.#now, { kind: 'loaded' }, this.#masterOutbox)
+    this.machine.loaded()
   }
 
   linkDown(now: Now, node: NodeId): void {
@@ -221,6 +292,7 @@ export class Hosted {
     if (this.wakeAt(now) > now.monotonic) return
     this.#enter(now)
     if (this.master.wakeAt <= now.monotonic) this.master.wake(now, this.#masterOutbox)
+    if (this.#repair.wakeAt <= now.monotonic) this.#repair.wake(now)
     this.machine.wake(now)
     this.#settle(now)
   }
@@ -232,7 +304,7 @@ export class Hosted {
   #nextWake(now: Now): number {
     const behind = this.#applied < this.#committed && !this.#waitsForEntry
     if (behind && now.monotonic >= this.#readAgainAt) return now.monotonic
-    const at = Math.min(this.master.wakeAt, behind ? this.#readAgainAt : Infinity)
+    const at = Math.min(this.master.wakeAt, this.#repair.wakeAt, behind ? this.#readAgainAt : Infinity)
     return this.master.role === 'leader' ? Math.min(at, this.machine.wakeAt(now)) : at
   }
 
@@ -403,7 +475,8 @@ export class Hosted {
     this.#snapshotIndex = index
     this.#snapshotUnderWay = false
     this.#appliedBytes = 0
-    this.#unreadable.clear()
+    this.#missing.clear()
+    this.#repair.clear()
     this.#stamped = configuration
     this.#configuration = configuration
     this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), index, term, configuration, bytes: books.slice() })
@@ -439,10 +512,11 @@ export class Hosted {
   }
 
   #payload(now: Now, index: LogIndex): Uint8Array | undefined | null {
-    if (!this.#out.has(this.shard, index) || this.#unreadable.has(index)) return null
     const bytes = this.#out.entry(this.shard, index)
-    if (bytes === undefined) this.#out.journal(now, { kind: 'fetch', shard: this.shard, from: index, to: index, maxBytes: 1 })
-    return bytes
+    if (bytes !== undefined) return bytes
+    if (this.#missing.has(index) || !this.machine.needs(index)) return null
+    if (!this.#repair.wants(index)) this.#out.journal(now, { kind: 'fetch', shard: this.shard, from: index, to: index, maxBytes: 1 })
+    return undefined
   }
 }
 

@@ -49,6 +49,8 @@ export class JobMachine implements Machine, ShardService {
   #tickWanted = false
   #tickUnderWay = false
   #freed: LogIndex[] = []
+  /** As of the last turn. */
+  #lacksRoom = false
   readonly #opening = new Set<PartitionId>()
 
   constructor(shard: ShardId, out: JobMachineOutbox) {
@@ -96,6 +98,10 @@ export class JobMachine implements Machine, ShardService {
     return this.#books.digest()
   }
 
+  needs(index: LogIndex): boolean {
+    return this.#books.holdsEntry(index)
+  }
+
   livePayloads(): readonly LogIndex[] {
     return this.#books.liveEntries()
   }
@@ -121,6 +127,7 @@ export class JobMachine implements Machine, ShardService {
   turn(now: Now): void {
     this.#release()
     if (!this.serves) return
+    this.#lacksRoom = this.#host.master.lacksRoom
     this.#openPlaced(now)
     this.#tick(now)
     this.#service.turn(now)
@@ -200,6 +207,9 @@ export class JobMachine implements Machine, ShardService {
       get tooFewMasters() {
         return machine.#host.master.configuration.voters.length < machine.#out.minMasters()
       },
+      get lacksRoom() {
+        return machine.#lacksRoom
+      },
       get term() {
         return machine.#host.master.term
       },
@@ -207,7 +217,9 @@ export class JobMachine implements Machine, ShardService {
       leadsSurely: (now) => machine.#host.master.leadsSurely(now),
       propose: (now, entry) => machine.#host.propose(now, entry),
       entry: (index) => machine.#out.entry(machine.#shard, index),
-      fetch: (index) => machine.#out.fetch(machine.#shard, index),
+      fetch: (index) => {
+        if (!machine.#host.isMending(index)) machine.#out.fetch(machine.#shard, index)
+      },
       redirect: () => machine.#out.redirect(machine.#shard),
       send: (to, message) => machine.#out.send(to, message),
     }

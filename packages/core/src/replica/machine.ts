@@ -10,6 +10,8 @@ export interface Machine {
   snapshot(): Uint8Array
   restore(bytes: Uint8Array): void
   digest(): string
+  /** Whether the entry at an applied index still holds a payload somebody will ask for. */
+  needs(index: LogIndex): boolean
   /** The entries at or below the applied index that still hold a payload somebody will ask for, rising. */
   livePayloads(): readonly LogIndex[]
   /** The lead was won or lost. */

@@ -81,6 +81,10 @@ export class RegistryMachine implements Machine, HostedRegistry {
     return this.#registry.digest()
   }
 
+  needs(): boolean {
+    return false
+  }
+
   livePayloads(): readonly LogIndex[] {
     return []
   }

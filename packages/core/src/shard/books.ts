@@ -134,6 +134,11 @@ export class Books {
     return { entryIndex: batches!.entryIndex(record) as LogIndex, ordinal: batches!.ordinal(record, number) }
   }
 
+  /** Whether the add entry at `index` holds a payload which is still needed. */
+  holdsEntry(index: LogIndex): boolean {
+    return this.hosted.some(({ books }) => books.batches.holdsEntry(index))
+  }
+
   /** The add entries that hold a payload which is still needed, rising. */
   liveEntries(): LogIndex[] {
     const entries: number[] = []

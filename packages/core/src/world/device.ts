@@ -23,6 +23,8 @@ export type DeviceFault =
   | { readonly kind: 'lost' }
   /** The next write goes to another place of the same file. */
   | { readonly kind: 'misdirected'; readonly at: number }
+  /** The next durable write fails as a flush does: a reader sees it, and no flush that comes later makes it durable. */
+  | { readonly kind: 'unflushed' }
 
 interface SimulatedFile {
   durable: Uint8Array
@@ -30,6 +32,11 @@ interface SimulatedFile {
   unsynced: Map<number, Uint8Array>
   /** Sectors that cannot be read. */
   bad: Set<number>
+  /** Where the newest durable write that was answered begins, -1 before the first, and how far any goes. */
+  newest: number
+  reach: number
+  /** Another one for every file that a name comes to stand for. */
+  serial: number
 }
 
 type NameChange = { readonly request: number } & (
@@ -41,12 +48,17 @@ type NameChange = { readonly request: number } & (
 export class SimulatedDevice {
   /** How much all files may take; the simulator may change it at any time. */
   capacityBytes: number
+  /** While true, flushes are answered and do nothing: a crash of the machine loses what it likes. */
+  lies = false
+  /** How many requests were answered with `failed`. */
+  failures = 0
   #names = new Map<string, SimulatedFile>()
   #durableNames = new Map<string, SimulatedFile>()
   #changes: NameChange[] = []
   /** Sectors that become durable with a request under way. */
   #syncing = new Map<number, { readonly file: SimulatedFile; readonly sectors: readonly number[] }>()
   #faults: DeviceFault[] = []
+  #serial = 0
 
   constructor(capacityBytes = Infinity) {
     this.capacityBytes = capacityBytes
@@ -60,11 +72,19 @@ export class SimulatedDevice {
 
   /** Does what the request asks, as far as a reader sees it, and returns the answer to deliver. */
   execute(request: DeviceRequest): DeviceAnswer {
+    const answer = this.#execute(request)
+    if (answer.kind === 'error' && answer.error === 'failed') this.failures++
+    return answer
+  }
+
+  #execute(request: DeviceRequest): DeviceAnswer {
     const error = this.#strike(request)
     if (error) return failure(request, error)
     switch (request.kind) {
       case 'list':
         return { kind: 'listed', request: request.request, files: this.files() }
+      case 'space':
+        return { kind: 'space', request: request.request, freeBytes: Math.max(0, this.capacityBytes - this.usedBytes) }
       case 'create':
         return this.#create(request)
       case 'write':
@@ -87,7 +107,12 @@ export class SimulatedDevice {
     const syncing = this.#syncing.get(request.request)
     if (syncing) {
       this.#syncing.delete(request.request)
-      for (const sector of syncing.sectors) settle(syncing.file, sector)
+      const { file } = syncing
+      if (!this.lies) for (const sector of syncing.sectors) settle(file, sector)
+      if (request.kind === 'write') {
+        file.newest = request.at
+        file.reach = Math.max(file.reach, request.at + request.pieces.reduce((sum, piece) => sum + piece.length, 0))
+      }
     }
     const last = this.#changes.findIndex((change) => change.request === request.request)
     for (const change of this.#changes.splice(0, last + 1)) applyChange(this.#durableNames, change)
@@ -134,6 +159,34 @@ export class SimulatedDevice {
     this.#names.get(name)?.bad.add(Math.floor(at / SECTOR_BYTES))
   }
 
+  /** A file is gone for good, its name too. */
+  lose(name: string): void {
+    this.#names.delete(name)
+    this.#durableNames.delete(name)
+    this.#changes = this.#changes.filter((change) => change.name !== name && !(change.kind === 'rename' && change.to === name))
+  }
+
+  /** Whatever was answered is durable from now on, also what was answered in a lie. */
+  settleAll(): void {
+    for (const file of this.#names.values()) for (const sector of [...file.unsynced.keys()]) settle(file, sector)
+  }
+
+  /** Whether a fault still waits for a request that fits it. */
+  get armed(): boolean {
+    return this.#faults.length > 0
+  }
+
+  /** Which file a name stands for: another number after it was made anew or used again. */
+  serial(name: string): number | undefined {
+    return this.#names.get(name)?.serial
+  }
+
+  /** Where the newest durable write to a file begins that was answered, and how far such writes go; nothing before the first. */
+  written(name: string): { readonly newest: number; readonly reach: number } | undefined {
+    const file = this.#names.get(name)
+    return file === undefined || file.newest < 0 ? undefined : { newest: file.newest, reach: file.reach }
+  }
+
   /** By name, so that the order never depends on history. */
   files(): readonly { readonly name: string; readonly size: number }[] {
     return [...this.#names.keys()].sort().map((name) => ({ name, size: this.#names.get(name)!.durable.length }))
@@ -153,7 +206,7 @@ export class SimulatedDevice {
       let made = twins.get(file)
       if (!made) {
         const unsynced = new Map([...file.unsynced].map(([sector, bytes]): [number, Uint8Array] => [sector, bytes.slice()]))
-        made = { durable: file.durable.slice(), unsynced, bad: new Set(file.bad) }
+        made = { durable: file.durable.slice(), unsynced, bad: new Set(file.bad), newest: file.newest, reach: file.reach, serial: file.serial }
         twins.set(file, made)
       }
       return made
@@ -163,6 +216,8 @@ export class SimulatedDevice {
     copy.#changes = this.#changes.map((change) => (change.kind === 'create' ? { ...change, file: twin(change.file) } : change))
     for (const [request, { file, sectors }] of this.#syncing) copy.#syncing.set(request, { file: twin(file), sectors })
     copy.#faults = [...this.#faults]
+    copy.lies = this.lies
+    copy.#serial = this.#serial
     return copy
   }
 
@@ -183,7 +238,7 @@ export class SimulatedDevice {
   #create(request: Extract<DeviceRequest, { kind: 'create' }>): DeviceAnswer {
     const before = this.#names.get(request.file)?.durable.length ?? 0
     if (this.usedBytes - before + request.size > this.capacityBytes) return failure(request, 'full')
-    const file: SimulatedFile = { durable: new Uint8Array(request.size), unsynced: new Map(), bad: new Set() }
+    const file: SimulatedFile = { durable: new Uint8Array(request.size), unsynced: new Map(), bad: new Set(), newest: -1, reach: 0, serial: ++this.#serial }
     this.#names.set(request.file, file)
     this.#changes.push({ kind: 'create', request: request.request, name: request.file, file })
     return { kind: 'created', request: request.request }
@@ -194,6 +249,9 @@ export class SimulatedDevice {
     if (!file) return failure(request, 'missing')
     this.#names.delete(request.file)
     this.#names.set(request.to, file)
+    file.newest = -1
+    file.reach = 0
+    file.serial = ++this.#serial
     this.#changes.push({ kind: 'rename', request: request.request, name: request.file, to: request.to })
     return { kind: 'renamed', request: request.request }
   }
@@ -201,7 +259,7 @@ export class SimulatedDevice {
   #write(request: Extract<DeviceRequest, { kind: 'write' }>): DeviceAnswer {
     const file = this.#names.get(request.file)
     if (!file) return failure(request, 'missing')
-    const struck = this.#faults.findIndex(({ kind }) => kind === 'lost' || kind === 'misdirected')
+    const struck = this.#faults.findIndex(({ kind }) => kind === 'lost' || kind === 'misdirected' || (kind === 'unflushed' && request.durable))
     const fault = struck < 0 ? undefined : this.#faults.splice(struck, 1)[0]
     const answer = { kind: 'written', request: request.request } as const
     if (fault?.kind === 'lost') return answer
@@ -212,6 +270,7 @@ export class SimulatedDevice {
       overlay(file, at, piece)
       at += piece.length
     }
+    if (fault?.kind === 'unflushed') return failure(request, 'failed')
     if (request.durable) {
       const sectors: number[] = []
       for (let sector = first; sector * SECTOR_BYTES < at; sector++) sectors.push(sector)

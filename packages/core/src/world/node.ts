@@ -46,6 +46,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   #nextConnection = 1
   /** Requests are answered in their order: an actor may count on it per file, and one disk has one queue. */
   #diskFreeAt = 0
+  #failuresBefore = 0
 
   constructor(world: World, index: number, name: string, home: Address, setup: NodeSetup) {
     super(world, index, name, home)
@@ -60,6 +61,11 @@ export class NodeProcess extends Process implements ReplicaOutbox {
 
   get disk(): SimulatedDevice {
     return this.#disk
+  }
+
+  /** How many requests of this run the disk has failed. */
+  get diskFailures(): number {
+    return this.#disk.failures - this.#failuresBefore
   }
 
   /** The identity of this run, once it is durable. */
@@ -91,6 +97,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   protected override boot(): void {
     this.#identity = undefined
     this.#diskFreeAt = this.world.now
+    this.#failuresBefore = this.#disk.failures
     this.#actor = this.#make(this, this.#random.fork())
   }
 
@@ -261,7 +268,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   }
 
   #hashRequest(request: DeviceRequest): void {
-    if (request.kind === 'list') return
+    if (request.kind === 'list' || request.kind === 'space') return
     for (let i = 0; i < request.file.length; i++) this.world.trace.number(request.file.charCodeAt(i))
     if (request.kind !== 'write') return
     this.world.trace.number(request.at)

@@ -4,7 +4,7 @@
 //! names. Only a read goes ahead of them, where no earlier request touches what it reads, so that fetching an old payload
 //! never waits for the disk to confirm new ones. Requests on different files go side by side.
 
-import { fdatasync, fstat, read, rename, unlink } from 'node:fs'
+import { fdatasync, fstat, read, rename, statfs, unlink } from 'node:fs'
 import { join } from 'node:path'
 import { assert } from '@horus/core/assert'
 import type { DeviceAnswer, DeviceError, DeviceRequest } from '@horus/core/device'
@@ -25,7 +25,7 @@ export interface FileDeviceOptions {
   readonly descriptorsMax?: number
 }
 
-type FileRequest = Exclude<DeviceRequest, { kind: 'list' }>
+type FileRequest = Exclude<DeviceRequest, { kind: 'list' | 'space' }>
 
 interface Task {
   readonly request: FileRequest
@@ -56,6 +56,7 @@ export class FileDevice {
     assert(!this.#closed, 'no request reaches a closed device')
     this.#active++
     if (request.kind === 'list') return this.#list(request.request)
+    if (request.kind === 'space') return this.#space(request.request)
     this.#used = true
     assert(FILE_NAME.test(request.file), 'a file name has at most 64 of a to z, 0 to 9 and -')
     if (request.kind === 'read' && this.#undisturbed(request)) return this.#run(request, (error, answer) => this.#settle(request.request, error, answer))
@@ -179,6 +180,11 @@ export class FileDevice {
     if (this.#used) look(null)
     else removeLeftovers(this.#directory, look)
     this.#used = true
+  }
+
+  /** What an ordinary user may still take of the file system; where it does not tell, there is no bound. */
+  #space(request: number): void {
+    statfs(this.#directory, (error, stats) => this.#settle(request, null, { kind: 'space', request, freeBytes: error ? Infinity : stats.bavail * stats.bsize }))
   }
 
   #settle(request: number, error: NodeJS.ErrnoException | null, answer?: DeviceAnswer): void {

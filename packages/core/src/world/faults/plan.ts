@@ -6,6 +6,7 @@ import { AimedFaults, type AimedPlan, drawAimed, NO_AIMED_FAULTS } from './aimed
 import { ClientFaults, type ClientsPlan, drawClients, NO_CLIENT_FAULTS } from './clients.ts'
 import { ClockFaults, type ClocksPlan, drawClocks, NO_CLOCK_FAULTS } from './clocks.ts'
 import { DiskFaults, type DiskPlan, drawDisk, NO_DISK_FAULTS } from './disk.ts'
+import { DamageFaults, type DamagePlan, drawDamage, NO_DAMAGE } from './damage.ts'
 import { drawNetwork, NetworkFaults, type NetworkPlan, NO_NETWORK_FAULTS } from './network.ts'
 import { drawNodes, NO_NODE_FAULTS, NodeFaults, type NodesPlan } from './nodes.ts'
 import type { FaultSource, Hands } from './source.ts'
@@ -18,6 +19,7 @@ export interface FaultPlan {
   readonly clients: ClientsPlan
   readonly disk: DiskPlan
   readonly aimed: AimedPlan
+  readonly damage: DamagePlan
 }
 
 export const NO_FAULTS: FaultPlan = {
@@ -27,6 +29,7 @@ export const NO_FAULTS: FaultPlan = {
   clients: NO_CLIENT_FAULTS,
   disk: NO_DISK_FAULTS,
   aimed: NO_AIMED_FAULTS,
+  damage: NO_DAMAGE,
 }
 
 export function drawPlan(random: Random): FaultPlan {
@@ -37,6 +40,7 @@ export function drawPlan(random: Random): FaultPlan {
     clients: drawClients(random.fork()),
     disk: drawDisk(random.fork()),
     aimed: drawAimed(random.fork()),
+    damage: drawDamage(random.fork()),
   }
 }
 
@@ -50,5 +54,6 @@ export function makeSources(hands: Hands, plan: FaultPlan, random: Random): read
     new ClientFaults(hands, plan.clients),
     new DiskFaults(hands, plan.disk),
     new AimedFaults(hands, plan.aimed, own[5]!),
+    new DamageFaults(hands, plan.damage),
   ]
 }

@@ -16,6 +16,10 @@ export interface FaultGuard {
   /** Whether the promise still holds when this node's disk is lost, beside those that were lost before. */
   mayWipe(node: NodeProcess): boolean
   wiped(node: NodeProcess): void
+  /** Whether the promise still holds when something on this node's disk is damaged, beside what was damaged on others before. */
+  mayDamage(node: NodeProcess): boolean
+  /** It counts as damaged as long as `lasts` says so, and as long as a copy that it made doubtful is a master. */
+  damaged(node: NodeProcess, lasts: () => boolean): void
   /** Nodes that lead something. */
   leaders(): readonly NodeProcess[]
   /** The masters of one shard, by its newest committed configuration; empty while there is none. */

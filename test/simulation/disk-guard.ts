@@ -1,0 +1,106 @@
+//! Keeps the damage to disks within what is promised: never on two nodes at a time, and never beside a master whose disk was
+//! lost and that is not replaced yet. And it knows when a node may end itself: when its disk has failed it, and then it must.
+
+import type { ReplicaObservation } from '@horus/core/replica'
+import type { NodeId, ReplicaNumber, ShardId } from '@horus/core/units'
+import type { NodeProcess } from '@horus/core/world/node'
+import type { Report } from './check/checker.ts'
+import type { CommittedLog } from './check/committed.ts'
+
+interface Doubted {
+  readonly node: NodeProcess
+  readonly shard: ShardId
+  readonly replica: ReplicaNumber
+}
+
+export class DiskGuard {
+  readonly #log: CommittedLog
+  /** Identities whose disk is lost: as long as one of them is a master by a committed configuration, no second disk may go. */
+  readonly #destroyed = new Set<NodeId>()
+  readonly #identities = new Map<NodeProcess, NodeId>()
+  readonly #damaged: { readonly node: NodeProcess; readonly lasts: () => boolean }[] = []
+  readonly #doubted: Doubted[] = []
+
+  constructor(log: CommittedLog) {
+    this.#log = log
+  }
+
+  /** A node that comes back under another identity has given up what it held. */
+  identified(node: NodeProcess, id: NodeId): void {
+    const before = this.#identities.get(node)
+    if (before !== undefined && before !== id) this.#destroyed.add(before)
+    this.#identities.set(node, id)
+  }
+
+  /** The newest one that it has told; nodes that lie dead keep it. */
+  identityOf(node: NodeProcess): NodeId | undefined {
+    return this.#identities.get(node)
+  }
+
+  observed(node: NodeProcess, observation: ReplicaObservation): void {
+    if (observation.kind === 'doubted') this.#doubted.push({ node, shard: observation.shard, replica: observation.replica })
+  }
+
+  mayWipe(node: NodeProcess): boolean {
+    return this.#isWhole(undefined) && this.#identities.has(node) && !this.#othersDamaged(node)
+  }
+
+  wiped(node: NodeProcess): void {
+    const id = this.#identities.get(node)
+    if (id !== undefined) this.#destroyed.add(id)
+  }
+
+  mayDamage(node: NodeProcess): boolean {
+    const id = this.#identities.get(node)
+    return id !== undefined && this.#isWhole(id) && !this.#othersDamaged(node)
+  }
+
+  damaged(node: NodeProcess, lasts: () => boolean): void {
+    this.#damaged.push({ node, lasts })
+  }
+
+  /** Whether every shard still has a majority without this node, however the damage that is still there comes to light. */
+  isDispensable(node: NodeProcess): boolean {
+    const id = this.#identities.get(node)
+    if (id === undefined || this.#othersDamaged(node)) return false
+    const dead = new Set<NodeId>([id, ...this.#destroyed])
+    for (const { voters, outgoing } of this.#log.configurations.values()) {
+      for (const set of outgoing === undefined ? [voters] : [voters, outgoing]) {
+        if (set.filter((member) => !dead.has(member.node)).length * 2 <= set.length) return false
+      }
+    }
+    return true
+  }
+
+  /** The run is over and was healed: whatever was lost has been made anew. */
+  finish(report: Report): void {
+    for (const doubted of this.#doubted) {
+      if (this.#counts(doubted)) report.broken('L1', `replica ${doubted.replica} of shard ${doubted.shard} on ${doubted.node.name} was found doubtful, and is still a master`)
+    }
+    for (const { shard, voters } of this.#log.configurations.values()) {
+      const lost = voters.find((member) => this.#destroyed.has(member.node))
+      if (lost !== undefined) report.broken('L1', `replica ${lost.replica} of shard ${shard} was lost with its disk, and is still a master`)
+    }
+  }
+
+  /** Every shard has three masters, none of them lost but perhaps `except`. */
+  #isWhole(except: NodeId | undefined): boolean {
+    const { configurations } = this.#log
+    if (configurations.size === 0) return false
+    for (const { voters, outgoing } of configurations.values()) {
+      if (outgoing !== undefined || voters.length < 3 || voters.some((member) => member.node !== except && this.#destroyed.has(member.node))) return false
+    }
+    return true
+  }
+
+  #othersDamaged(node: NodeProcess): boolean {
+    for (let at = this.#damaged.length; --at >= 0; ) if (!this.#damaged[at]!.lasts()) this.#damaged.splice(at, 1)
+    return this.#damaged.some((each) => each.node !== node) || this.#doubted.some((each) => each.node !== node && this.#counts(each))
+  }
+
+  /** A doubtful copy is still among the masters that its shard counts on. */
+  #counts({ shard, replica }: Doubted): boolean {
+    const configuration = this.#log.configurations.get(shard)
+    return configuration !== undefined && [...configuration.voters, ...(configuration.outgoing ?? [])].some((member) => member.replica === replica)
+  }
+}
