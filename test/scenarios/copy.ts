@@ -161,6 +161,7 @@ export class Copy implements ReplicaActor {
     },
     loaded: () => this.#noted.push(() => this.#hosted?.loaded(this.#now!)),
     unreadable: (_shard, index) => this.#noted.push(() => this.#hosted?.unreadable(this.#now!, index)),
+    stalled: (reason) => this.#tell('journal', reason),
     failed: (reason) => this.#out!.halt(reason),
   }
 
@@ -219,7 +220,6 @@ export class Copy implements ReplicaActor {
     },
     entry: (shard, index) => this.#journal.entry(shard, index),
     entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
-    has: (shard, index) => this.#journal.has(shard, index),
     role: (_hosted, view) => this.#role(view),
     configured: (_hosted, configuration, committed) => {
       const text = `masters ${configurationText(configuration, this.#options.names)}, epoch ${configuration.epoch}${committed ? ', committed' : ''}`
@@ -233,6 +233,7 @@ export class Copy implements ReplicaActor {
     },
     applied: (_hosted, record) => this.#tell('applied', `applies ${record.index} ${entryText(record.bytes, this.#options.names)}`),
     restored: (hosted) => this.#tell('snapshot', `starts from a snapshot through ${hosted.applied}: ${this.words.join(' ')}`),
+    doubted: () => {},
     removed: () => this.#noted.push(() => {
       this.#tell('masters', 'is no master any more and gives its copy up')
       this.#drop()

@@ -46,6 +46,10 @@ export class WordList implements Machine {
     return new Hash().text(this.#texts.join('\n')).digest()
   }
 
+  needs(): boolean {
+    return false
+  }
+
   livePayloads(): readonly LogIndex[] {
     return []
   }
