@@ -6,7 +6,7 @@ import type { RecoveredShard } from '@horus/core/journal/rebuild'
 import { defaultMasterSettings } from '@horus/core/master/settings'
 import type { ConsensusMessage } from '@horus/core/message/consensus'
 import { Random } from '@horus/core/random'
-import { Copies, type CopyOutboxes } from '@horus/core/replica/copies'
+import { type CopyCluster, Copies, type CopyOutboxes } from '@horus/core/replica/copies'
 import type { ShardId } from '@horus/core/units'
 import { nodeOf } from '../master/cluster.ts'
 
@@ -14,18 +14,30 @@ const shard = 7 as ShardId
 const now = { monotonic: 0, wall: 1_700_000_000_000 } as unknown as Now
 const masters = [nodeOf(0), nodeOf(1), nodeOf(2)]
 
-function copies(written: JournalInput[], retired = () => {}): Copies {
+const settings = { masters: defaultMasterSettings, snapshotEntries: 1000, snapshotBytes: 1e9 }
+const reader = { freeBytes: 1, reserveBytes: 0, entries: () => undefined } as unknown as Journal
+
+function copies(written: JournalInput[], retired = () => {}, firstMasters: CopyCluster['firstMasters'] = () => masters): Copies {
   const hosted = { nextTicket: () => written.length + 1, journal: (_now: Now, input: JournalInput) => written.push(input), configured: () => {}, restored: () => {}, role: () => {}, removed: () => {}, send: () => {}, log: () => {} }
-  const cluster = { self: () => nodeOf(1), firstMasters: () => masters, registryHosted: () => {}, retired }
-  const settings = { masters: defaultMasterSettings, snapshotEntries: 1000, snapshotBytes: 1e9 }
-  return new Copies(settings, new Random(1), { freeBytes: 1, entries: () => undefined } as unknown as Journal, cluster, { hosted } as unknown as CopyOutboxes)
+  const cluster = { self: () => nodeOf(1), firstMasters, registryHosted: () => {}, retired }
+  return new Copies(settings, new Random(1), reader, cluster, { hosted } as unknown as CopyOutboxes)
 }
+
+const append = (from: number, to: number, term: number): ConsensusMessage =>
+  ({ kind: 'append', shard, from, to, term, round: 1, prevIndex: 0, prevTerm: 0, commit: 0, wall: 0, entries: [] }) as unknown as ConsensusMessage
+
+test('a node that does not know who a shard was born with makes no copy that may be of the birth, and any other', () => {
+  const unknowing = copies([], () => {}, () => undefined)
+  assert.equal(unknowing.adopt(now, append(1, 3, 1)), undefined)
+  assert.equal(unknowing.adopt(now, append(1, 4, 1))?.master.self.replica, 4)
+  const knowing = copies([])
+  assert.equal(knowing.adopt(now, append(1, 2, 1)), undefined)
+  assert.equal(knowing.adopt(now, append(1, 3, 1))?.master.self.replica, 3)
+})
 
 test('a copy yields to one after it only when the leader that it follows asks for that', () => {
   const here = copies([])
   here.bear(now, shard, masters, () => {})
-  const append = (from: number, to: number, term: number): ConsensusMessage =>
-    ({ kind: 'append', shard, from, to, term, round: 1, prevIndex: 0, prevTerm: 0, commit: 0, wall: 0, entries: [] }) as unknown as ConsensusMessage
   here.hosted.get(shard)!.message(now, nodeOf(0), append(1, 2, 1))
   assert.equal(here.adopt(now, append(3, 4, 2)), undefined)
   assert.equal(here.hosted.get(shard)!.master.self.replica, 2)

@@ -117,8 +117,7 @@ export class Copies {
     const { shard, to: replica } = message
     if (message.kind !== 'append' && message.kind !== 'snapshot') return undefined
     if (replica <= (this.#retired.get(shard) ?? 0)) return undefined
-    const first = this.#cluster.firstMasters(shard)
-    if (first === undefined || first[replica - 1] === this.#cluster.self()) return undefined
+    if (this.#mayBeOfBirth(shard, replica)) return undefined
     const present = this.hosted.get(shard)
     if (present !== undefined) {
       // A healthy member goes on until it has learnt that it is none: its vote may be what keeps the shard going. Not so where the very
@@ -132,6 +131,13 @@ export class Copies {
     hosted.adopted(now, replica)
     if (shard === REGISTRY_SHARD) this.#cluster.registryHosted(this.registry)
     return hosted
+  }
+
+  /** A higher number is none of a birth, which a node must know that knows nothing else: its own copy of the registry may be the empty one. */
+  #mayBeOfBirth(shard: ShardId, replica: ReplicaNumber): boolean {
+    if (replica > MASTERS_MAX) return false
+    const first = this.#cluster.firstMasters(shard)
+    return first === undefined || first[replica - 1] === this.#cluster.self()
   }
 
   /** The copy is out of its shard's configuration, or is followed by one under a new number: its data goes, its number stays known. */
