@@ -190,7 +190,7 @@ export class ClusterStage extends Stage {
   }
 
   protected override named(text: string): string {
-    return super.named(text).replace(/\b[0-9a-f]{32}\b/g, (id) => (this.#clusters.includes(id as ClusterId) ? `cluster ${this.#clusters.indexOf(id as ClusterId) + 1}` : this.names.node(id as NodeId))).replace(/\d{8,}/g, valueText(Infinity))
+    return super.named(text).replace(/\b[0-9a-f]{32}\b/g, (id) => (this.#clusters.includes(id as ClusterId) ? `${this.#clusters.indexOf(id as ClusterId) + 1}` : this.names.node(id as NodeId))).replace(/\d{8,}/g, valueText(Infinity))
   }
 
   override observe(process: Process, observation: ReplicaObservation): void {

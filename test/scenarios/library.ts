@@ -3,13 +3,17 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { BooksStage } from './books.ts'
 import { ClusterStage } from './cluster.ts'
+import { JournalStage } from './journal.ts'
 import { MastersStage } from './masters.ts'
 import { type Driver, parseStory, retell, type Story } from './story.ts'
 
 const DRIVERS: Readonly<Record<string, () => Driver>> = {
   masters: () => new MastersStage(),
   cluster: () => new ClusterStage(),
+  books: () => new BooksStage(),
+  journal: () => new JournalStage(),
 }
 
 /** This file runs as `test/dist/scenarios/library.js`; the stories lie beside its source. */

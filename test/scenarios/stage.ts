@@ -101,6 +101,7 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
     actions.set('cut', (a, b) => this.#cut(this.node(a), this.node(b)))
     actions.set('lose', (...words) => this.#lose(words))
     actions.set('disk', (name, time) => this.#disk(this.node(name), time))
+    actions.set('rot', (name, word) => this.#rot(this.node(name), word!))
     actions.set('wipe', (name) => this.node(name).replaceDisk(new SimulatedDevice()))
   }
 
@@ -166,6 +167,15 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
     const counted = /^\d+$/.test(words[0] ?? '')
     const behind = (word: string): string => (words.includes(word) ? this.node(words[words.indexOf(word) + 1]).name : 'any')
     this.#losses.push({ what: words[counted ? 1 : 0]!, from: behind('from'), to: behind('to'), left: counted ? Number(words[0]) : Infinity })
+  }
+
+  /** A bit flips in the middle of these words, where they lie in the node's journal. */
+  #rot(node: SceneNode, word: string): void {
+    for (const { name } of node.disk.files()) {
+      const at = Buffer.from(node.disk.content(name)!).indexOf(word)
+      if (at >= 0 && name.startsWith('journal')) return node.disk.rot(name, at, 1)
+    }
+    throw new StoryError(`${word} is nowhere on the disk of ${node.name}`)
   }
 
   #disk(node: SceneNode, time: string | undefined): void {
