@@ -4,10 +4,10 @@ import type { Outcome } from '@horus/core/client/api'
 import type { ClientProcess } from '@horus/core/world/client'
 import { jobsAnswer, jobsQuery, JobState, Query, statusBody } from '@horus/core/message/client'
 import { decode, encode, type ValueOf } from '@horus/core/message/layout'
-import { duration, type ShardId } from '@horus/core/units'
+import type { ShardId } from '@horus/core/units'
 import type { ClusterStage } from './cluster.ts'
-import type { AddOptions, Ledger, Person } from './person.ts'
-import type { Action } from './stage.ts'
+import { type Commands, holds, jobOptions, noSuchClaim, option, plain } from './commands.ts'
+import type { Ledger, Person } from './person.ts'
 import { StoryError } from './story.ts'
 
 type Who = (name: string | undefined) => { readonly person: Person; readonly process: ClientProcess }
@@ -29,9 +29,9 @@ export class Asked {
     this.#who = who
   }
 
-  add(actions: Map<string, Action>): void {
+  add(actions: Commands): void {
     actions.set('topic', (name, topic, partitions) => this.#ask(name, (person) => person.createTopic(topic!, Number(partitions ?? 1))))
-    actions.set('add', (name, topic, ...words) => this.#ask(name, (person) => person.add(topic!, plain(words), addOptions(words))))
+    actions.set('add', (name, topic, ...words) => this.#ask(name, (person) => person.add(topic!, plain(words), jobOptions(words), option(words, 'timeout'))))
     actions.set('work', (name, topic, ...words) => this.#ask(name, (person) => person.work(topic!, option(words, 'at') ?? 1, option(words, 'lease') ?? LEASE_MS)))
     actions.set('acquire', (name, topic, ...words) => this.#ask(name, (person) => person.acquire(topic!, option(words, 'max') ?? 1, option(words, 'lease') ?? LEASE_MS, option(words, 'wait') ?? 0)))
     for (const how of ['complete', 'extend', 'release'] as const) actions.set(how, (name, job, ...words) => this.#ask(name, (person) => person.end(how, Number(job), option(words, 'lease'), {})))
@@ -88,9 +88,6 @@ export class Asked {
   // ---- claims ------------------------------------------------------------------------------------------------------
 
   #expect([what, ...words]: readonly string[]): void {
-    const holds = (actual: unknown, wanted: unknown): void => {
-      if (String(actual) !== String(wanted)) throw new StoryError(`it is: ${String(actual)}`)
-    }
     const { teller } = this.#stage
     switch (what) {
       case 'told':
@@ -127,28 +124,11 @@ export class Asked {
         return holds([...this.#ledger.added.keys()].filter((number) => !known.has(number)).length, words[2])
       }
       default:
-        throw new StoryError(`no such claim: ${what}`)
+        return noSuchClaim(what)
     }
   }
 }
 
 function shardOf(text: string | undefined): ShardId {
   return (text === 'registry' ? 0 : Number(text)) as ShardId
-}
-
-/** Options are `name=value` words; what is left are the jobs. */
-function plain(words: readonly string[]): readonly string[] {
-  return words.filter((word) => !/^\w+=/.test(word))
-}
-
-function option(words: readonly string[], name: string): number | undefined {
-  const value = words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1)
-  if (value === undefined) return undefined
-  return /^\d+$/.test(value) ? Number(value) : duration(value)
-}
-
-function addOptions(words: readonly string[]): AddOptions {
-  const key = words.find((word) => word.startsWith('key='))?.slice(4)
-  const numbers = { delay: option(words, 'delay'), attempts: option(words, 'attempts'), backoff: option(words, 'backoff'), timeout: option(words, 'timeout') }
-  return { ...(key !== undefined && { key }), ...Object.fromEntries(Object.entries(numbers).filter(([, value]) => value !== undefined)) }
 }

@@ -5,12 +5,12 @@
 //!   pass 500ms            both clocks of the entries that follow go on by so much
 
 import { countsAnswer, JobState, LostReason } from '@horus/core/message/client'
-import { Code, FailMode, type JobOptions } from '@horus/core/message/command'
+import { Code, FailMode } from '@horus/core/message/command'
 import { Shard } from '@horus/core/shard'
 import type { ValueOf } from '@horus/core/message/layout'
 import { duration } from '@horus/core/units'
 import { bytesOf, type Held, type Item, P, type Seen, SHARD, TestLog } from '../unit/job/log.ts'
-import type { Action } from './stage.ts'
+import { Commands, holds, jobOptions, noSuchClaim, option, plain } from './commands.ts'
 import { type Driver, StoryError } from './story.ts'
 
 const STATES = new Map<number, string>(Object.entries(JobState).map(([name, state]) => [state, name]))
@@ -19,7 +19,7 @@ const REASONS = new Map<number, string>(Object.entries(LostReason).map(([name, r
 
 export class BooksStage implements Driver {
   readonly #log = new TestLog()
-  readonly #actions = new Map<string, Action>()
+  readonly #actions = new Commands()
   readonly #sessions = new Map<string, number>()
   /** Tokens of a job as they were given out, so that a story can speak of its first and second lease. */
   readonly #tokens = new Map<number, number[]>()
@@ -44,9 +44,7 @@ export class BooksStage implements Driver {
   }
 
   run(words: readonly string[]): readonly string[] {
-    const action = this.#actions.get(words[0] ?? '')
-    if (action === undefined) throw new StoryError(`there is no command ${words[0]}, only: ${[...this.#actions.keys()].join(' ')}`)
-    return action(...words.slice(1)) ?? []
+    return this.#actions.perform(words)
   }
 
   // ---- entries -----------------------------------------------------------------------------------------------------
@@ -63,7 +61,7 @@ export class BooksStage implements Driver {
   }
 
   #line(who: string, what: string): string {
-    return `entry ${String(this.#log.index).padStart(2)}  at ${this.#log.leaseNow - this.#began} ms  ${who} ${what}`
+    return `entry ${String(this.#log.index).padStart(2)}  at ${timeText(this.#log.leaseNow - this.#began)}  ${who} ${what}`
   }
 
   /** Appends a command and tells what it was answered; `repeat` says it again under the same sequence. */
@@ -83,7 +81,7 @@ export class BooksStage implements Driver {
     const lines: string[] = []
     for (const { session, jobs, token, deadline } of seen.leased) {
       for (const number of jobs) this.#tokens.set(number, [...(this.#tokens.get(number) ?? []), token])
-      lines.push(`          ${this.#name(session)} has ${Array.from(jobs, (number) => `job ${number} under lease ${this.#tokens.get(number)!.length}`).join(', ')}, until ${deadline - this.#began} ms`)
+      lines.push(`          ${this.#name(session)} has ${Array.from(jobs, (number) => `job ${number} under lease ${this.#tokens.get(number)!.length}`).join(', ')}, until ${timeText(deadline - this.#began)}`)
     }
     for (const { session, reason, jobs } of seen.lost) lines.push(`          ${this.#name(session)} has lost ${jobsText(jobs.map((job) => job.number))}: ${REASONS.get(reason)}`)
     return lines
@@ -95,7 +93,7 @@ export class BooksStage implements Driver {
 
   #add(who: string, words: readonly string[]): readonly string[] {
     const options = jobOptions(words)
-    const items = words.filter((word) => !word.includes('=')).map((word): Item => ({ name: word, payload: bytesOf(word), ...(options && { options }) }))
+    const items = plain(words).map((word): Item => ({ name: word, payload: bytesOf(word), ...(options && { options }) }))
     return this.#command(who, `adds ${items.map((item) => item.name).join(', ')}`, () => this.#log.add(this.#session(who), items), ({ first, added, duplicates }) => {
       const repeated = duplicates.map((each) => `job ${each.number}, which was there`)
       const fresh = Array.from({ length: added }, (_, i) => `job ${first + i}`)
@@ -127,14 +125,14 @@ export class BooksStage implements Driver {
       case 'fail':
         return this.#command(who, `fails job ${job} ${under}`, () => log.fail(session, held, { mode: words.includes('permanently') ? FailMode.permanent : FailMode.retry, error: bytesOf('no') }), outcome)
       case 'extend':
-        return this.#command(who, `extends job ${job} ${under}`, () => log.extend(session, held), (answer) => (answer.lost.length > 0 ? 'that lease does not hold' : `until ${answer.deadline - this.#began} ms`))
+        return this.#command(who, `extends job ${job} ${under}`, () => log.extend(session, held), (answer) => (answer.lost.length > 0 ? 'that lease does not hold' : `until ${timeText(answer.deadline - this.#began)}`))
     }
   }
 
   #tick(behind: number): readonly string[] {
     const through = this.#log.leaseNow - behind
     const seen = this.#log.tick(through)
-    return [this.#line('the leader', `lets leases through ${through - this.#began} ms expire`), ...this.#effects(seen)]
+    return [this.#line('the leader', `lets leases through ${timeText(through - this.#began)} expire`), ...this.#effects(seen)]
   }
 
   /** The books go through a snapshot, as on a master that is filled or starts again. */
@@ -158,9 +156,6 @@ export class BooksStage implements Driver {
   }
 
   #expect(words: readonly string[]): void {
-    const holds = (actual: unknown, wanted: unknown): void => {
-      if (String(actual) !== String(wanted)) throw new StoryError(`it is: ${String(actual)}`)
-    }
     const [what, name, ...rest] = words
     if (what === 'job') {
       const job = this.#log.job(Number(name))
@@ -171,26 +166,16 @@ export class BooksStage implements Driver {
     if (what === 'held') return holds(this.#log.shard.held(P, this.#session(name!) as never), rest[0])
     if (what === 'rising') return holds([...this.#tokens.values()].every((tokens) => tokens.every((token, i) => i === 0 || token > tokens[i - 1]!)), true)
     if (what === 'count') return holds(this.#log.shard.counts(P)?.[name as keyof ValueOf<typeof countsAnswer>] ?? 0, rest[0])
-    throw new StoryError(`no such claim: ${what}`)
+    return noSuchClaim(what)
   }
+}
+
+const HOUR_MS = 3_600_000
+
+function timeText(ms: number): string {
+  return ms >= HOUR_MS && ms % HOUR_MS === 0 ? `${ms / HOUR_MS} h` : `${ms} ms`
 }
 
 function jobsText(numbers: readonly number[]): string {
   return numbers.map((number) => `job ${number}`).join(', ')
-}
-
-function option(words: readonly string[], name: string): number | undefined {
-  const value = words.find((word) => word.startsWith(`${name}=`))?.slice(name.length + 1)
-  if (value === undefined) return undefined
-  return /^\d+$/.test(value) ? Number(value) : duration(value)
-}
-
-function jobOptions(words: readonly string[]): JobOptions | undefined {
-  const [priority, delay, maxAttempts, backoff] = ['priority', 'delay', 'attempts', 'backoff'].map((name) => option(words, name))
-  const key = words.find((word) => word.startsWith('key='))?.slice(4)
-  const options: JobOptions = {
-    ...(priority !== undefined && { priority }), ...(delay !== undefined && { delay }), ...(maxAttempts !== undefined && { maxAttempts }), ...(key !== undefined && { idempotencyKey: key }),
-    ...(backoff !== undefined && { backoff: { kind: 0, baseMs: backoff, maxMs: backoff } }),
-  }
-  return Object.keys(options).length === 0 ? undefined : options
 }

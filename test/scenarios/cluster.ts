@@ -55,7 +55,7 @@ export class ClusterStage extends Stage {
     const { actions } = this
     actions.set('set', (name, value) => this.#set(name!, Number(value)))
     actions.set('nodes', (...words) => this.#found(words))
-    actions.set('join', (...words) => words.forEach((word) => this.#addNode(word, undefined)))
+    actions.set('join', (...words) => this.#join(words))
     actions.set('twin', (name, of) => this.#twin(name!, of!))
     actions.set('begin', (topic) => this.#begin(topic))
     actions.set('clients', (...words) => this.#addPeople(words))
@@ -101,29 +101,35 @@ export class ClusterStage extends Stage {
     const named = at < 0 ? words : words.slice(0, at)
     const expect = at < 0 ? named.length : Number(words[at + 1])
     const first = this.nodes.size
-    this.#founders = named.map((_, i) => addressOf(first + i))
+    // Whoever is alone has nobody to look for.
+    this.#founders = expect === 1 ? [] : named.map((_, i) => addressOf(first + i))
     for (const word of named) this.#addNode(word, expect)
   }
 
-  /** `a=90`: a node that has drawn 90. */
-  #addNode(word: string, expect: number | undefined): void {
-    const [name, value] = word.split('=')
-    const number = this.nodes.size
-    this.addNode(name!, this.#maker(expect), diskOf(CLUSTER, storyId(number), Number(value)))
+  #join(words: readonly string[]): void {
+    if (this.#founders.length === 0) this.#founders = [...this.nodes.values()].map((node) => node.home)
+    for (const word of words) this.#addNode(word, undefined)
   }
 
-  #maker(expect: number | undefined): NodeSetup['make'] {
+  /** `a=90`: a node that has drawn 90; `a=90@north`, one in that zone. */
+  #addNode(word: string, expect: number | undefined): void {
+    const [name, value, zone = ''] = word.split(/[=@]/)
+    const number = this.nodes.size
+    this.addNode(name!, this.#maker(expect, zone), diskOf(CLUSTER, storyId(number), Number(value)))
+  }
+
+  #maker(expect: number | undefined, zone: string): NodeSetup['make'] {
     const seeds = this.#founders
     const tuning = this.#tuning
     return (process) => new Replica({
-      cluster: CLUSTER, address: process.home, zone: '', version: '0.1.0', eligible: true, range: [], seeds,
+      cluster: CLUSTER, address: process.home, zone, version: '0.1.0', eligible: true, range: [], seeds,
       expect, join: expect === undefined, random: new Random(this.#seed, process.index * 1000 + process.run), tuning,
     })
   }
 
   /** A copy of another node's disk, as somebody makes who clones a machine. */
   #twin(name: string, of: string): void {
-    this.addNode(name, this.#maker(undefined), this.node(of).disk.clone())
+    this.addNode(name, this.#maker(undefined, ''), this.node(of).disk.clone())
   }
 
   /** `begin mail`: up to a led shard with that topic, whose lease clock runs. How it comes to that has stories of its own. */

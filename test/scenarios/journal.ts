@@ -6,8 +6,8 @@
 
 import { shardId } from '@horus/core/units'
 import { JournalHost } from '../unit/journal/host.ts'
+import { Commands, holds, noSuchClaim } from './commands.ts'
 import { Dice } from './dice.ts'
-import type { Action } from './stage.ts'
 import { type Driver, StoryError } from './story.ts'
 
 /** So that a story of a few entries fills more than one segment. */
@@ -17,7 +17,7 @@ const FATES: Readonly<Record<string, number>> = { loses: 0, keeps: 0.5, tears: 0
 
 export class JournalStage implements Driver {
   #host = JournalHost.started(undefined, 1, SETTINGS)
-  readonly #actions = new Map<string, Action>()
+  readonly #actions = new Commands()
   #seed = 1
   /** What was handed in and is not durable yet, by ticket. */
   #waiting: { readonly shard: number; readonly ticket: number; readonly what: string }[] = []
@@ -49,9 +49,7 @@ export class JournalStage implements Driver {
   }
 
   run(words: readonly string[]): readonly string[] {
-    const action = this.#actions.get(words[0] ?? '')
-    if (action === undefined) throw new StoryError(`there is no command ${words[0]}, only: ${[...this.#actions.keys()].join(' ')}`)
-    return [...(action(...words.slice(1)) ?? []), ...this.#happened()]
+    return [...this.#actions.perform(words), ...this.#happened()]
   }
 
   // ---- what is handed in -------------------------------------------------------------------------------------------
@@ -165,9 +163,6 @@ export class JournalStage implements Driver {
 
   #expect([what, shard, ...rest]: readonly string[]): void {
     const found = this.#host.found(Number(shard))
-    const holds = (actual: unknown, wanted: unknown): void => {
-      if (String(actual) !== String(wanted)) throw new StoryError(`it is: ${String(actual)}`)
-    }
     switch (what) {
       case 'suspect':
         return holds(found?.suspect, true)
@@ -184,7 +179,7 @@ export class JournalStage implements Driver {
       case 'failed':
         return holds(this.#host.failure !== undefined, true)
       default:
-        throw new StoryError(`no such claim: ${what}`)
+        return noSuchClaim(what)
     }
   }
 }

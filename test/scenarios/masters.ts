@@ -8,6 +8,7 @@
 import { birthConfiguration } from '@horus/core/master/configuration'
 import type { Peer } from '@horus/core/master/boundary'
 import { defaultMasterSettings, type MasterSettings } from '@horus/core/master/settings'
+import { holds, noSuchClaim } from './commands.ts'
 import { Copy, type CopyInput } from './copy.ts'
 import { configurationText } from './entries.ts'
 import { Dice } from './dice.ts'
@@ -126,9 +127,6 @@ export class MastersStage extends Stage {
   #expect(words: readonly string[]): void {
     const [what, name, ...rest] = words
     const master = this.nodes.has(name ?? '') ? this.#copy(name)?.hosted?.master : undefined
-    const holds = (actual: unknown, wanted: unknown): void => {
-      if (String(actual) !== String(wanted)) throw new StoryError(`it is: ${String(actual)}`)
-    }
     switch (what) {
       case 'leader':
         return holds(this.#leaders().join(' ') || 'none', words.slice(1).join(' '))
@@ -157,7 +155,7 @@ export class MastersStage extends Stage {
       case 'never':
         return holds(this.teller.ever(words.slice(1).join(' ')), false)
       default:
-        throw new StoryError(`no such claim: ${what}`)
+        return noSuchClaim(what)
     }
   }
 

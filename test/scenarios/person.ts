@@ -2,7 +2,7 @@
 
 import type { Now } from '@horus/core/actor'
 import type { AddItem, ClientInput, ErrorCode, LeasedJob, LeaseInput, LeaseKey, LeaseLostReason, Outcome, WorkerNumber } from '@horus/core/client/api'
-import { FailMode } from '@horus/core/message/command'
+import { FailMode, type JobOptions } from '@horus/core/message/command'
 import { type Instant, type JobNumber, never, type PartitionId } from '@horus/core/units'
 import type { Asking, User } from '../simulation/sim-client.ts'
 import { StoryError } from './story.ts'
@@ -34,14 +34,6 @@ export class Ledger {
   }
 }
 
-export interface AddOptions {
-  readonly key?: string
-  readonly delay?: number
-  readonly attempts?: number
-  readonly backoff?: number
-  readonly timeout?: number
-}
-
 export class Person implements User {
   wakeAt: Instant = never
   readonly name: string
@@ -71,14 +63,9 @@ export class Person implements User {
     })
   }
 
-  add(topic: string, texts: readonly string[], options: AddOptions): void {
-    const items = texts.map((text): AddItem => ({ name: 'job', payload: new TextEncoder().encode(text), options: {
-      ...(options.key !== undefined && { idempotencyKey: options.key }),
-      ...(options.delay !== undefined && { delay: options.delay }),
-      ...(options.attempts !== undefined && { maxAttempts: options.attempts }),
-      ...(options.backoff !== undefined && { backoff: { kind: 0, baseMs: options.backoff, maxMs: options.backoff } }),
-    } }))
-    this.ask((request) => ({ kind: 'add', request, topic, items, timeoutMs: options.timeout ?? TIMEOUT_MS }), (outcome) => {
+  add(topic: string, texts: readonly string[], options: JobOptions | undefined, timeoutMs = TIMEOUT_MS): void {
+    const items = texts.map((text): AddItem => ({ name: 'job', payload: new TextEncoder().encode(text), ...(options && { options }) }))
+    this.ask((request) => ({ kind: 'add', request, topic, items, timeoutMs }), (outcome) => {
       if (outcome.kind !== 'added') return this.#tell(`add of ${texts.join(', ')}: ${failed(outcome)}`)
       const { numbers, duplicates } = outcome.added
       texts.forEach((text, i) => this.#ledger.added.set(numbers[i]!, text))

@@ -13,15 +13,13 @@ import type { DiskSettings, NodeSetup } from '@horus/core/world/node'
 import type { Process } from '@horus/core/world/process'
 import { SimulatedDevice } from '@horus/core/world/device'
 import { World, type WorldWatcher } from '@horus/core/world/world'
+import { Commands } from './commands.ts'
 import { Dice } from './dice.ts'
 import { type Tidings, tidingsOf } from './mail.ts'
 import { Names } from './names.ts'
 import { type Listener, type Mail, SceneNode } from './scene-node.ts'
 import { type Driver, StoryError } from './story.ts'
 import { Teller } from './teller.ts'
-
-/** A command with the words behind its name; what it returns is told as it stands, before what happened. */
-export type Action = (...words: string[]) => readonly string[] | void
 
 export const STEADY_NETWORK = { delayMsMin: 1, delayMsMax: 1, lossChance: 0, duplicateChance: 0, spikeChance: 0, spikeMsMax: 0, adversaryChance: 0, adversaryTagMin: 0, adversaryTagMax: 0 }
 const STEADY_DISK: DiskSettings = { delayMsMin: 1, delayMsMax: 1, slowChance: 0, slowMsMax: 0 }
@@ -42,7 +40,7 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
   readonly names = new Names()
   readonly nodes = new Map<string, SceneNode>()
   readonly teller: Teller
-  readonly actions = new Map<string, Action>()
+  readonly actions = new Commands()
   readonly #losses: Loss[] = []
   #threw: string | undefined
 
@@ -54,11 +52,8 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
   }
 
   run(words: readonly string[]): readonly string[] {
-    const [name, ...rest] = words
-    const action = this.actions.get(name ?? '')
-    if (action === undefined) throw new StoryError(`there is no command ${name}, only: ${[...this.actions.keys()].join(' ')}`)
     this.teller.begin()
-    const said = action(...rest) ?? []
+    const said = this.actions.perform(words)
     if (this.#threw !== undefined) throw new StoryError(this.#threw)
     return [...said, ...this.teller.take()]
   }
@@ -102,6 +97,7 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
     actions.set('lose', (...words) => this.#lose(words))
     actions.set('disk', (name, time) => this.#disk(this.node(name), time))
     actions.set('rot', (name, word) => this.#rot(this.node(name), word!))
+    actions.set('wall', (name, time) => this.processOf(name).clock.jumpWall(duration(time!)))
     actions.set('wipe', (name) => this.node(name).replaceDisk(new SimulatedDevice()))
   }
 
