@@ -176,9 +176,11 @@ test('a copy in doubt comes back on the same node, under a new number', () => {
   assert.equal(stage.next(10_000), undefined)
 })
 
-test('a master that has left is replaced at once', () => {
+test('a master that has said good-bye is replaced when it stays away, like one that is dead', () => {
   const stage = new Stage([0, 1, 2], [50, 40, 30, 20])
   stage.states.set(idOf(1), 'left')
+  stage.silentSince.set(idOf(1), stage.time)
+  assert.equal(stage.next(replacementSettings.replaceAfterMs - 500), undefined)
   assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(3) })
 })
 

@@ -110,8 +110,8 @@ export class Replacement {
   /** A voter that has to be replaced. */
   #isLost(view: ShardView, voter: Copy): boolean {
     if (voter.suspect) return true
-    const state = view.state(voter.node)
-    return state === 'left' || (state !== 'alive' && voter.activeAgoMs >= this.#settings.replaceAfterMs)
+    // One that said good-bye too: most nodes that stop are started again, and a deployment that stops one after the other moves no copies.
+    return view.state(voter.node) !== 'alive' && voter.activeAgoMs >= this.#settings.replaceAfterMs
   }
 
   /** A learner that is not worth waiting for. */
