@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JobState, LostReason } from '@horus/core/message/client'
-import { Code, FailMode, Operation } from '@horus/core/message/command'
+import { Code, FailMode, logTable, Operation } from '@horus/core/message/command'
 import { Random } from '@horus/core/random'
 import { Shard } from '@horus/core/shard'
+import type { LeaseTime, WallTime } from '@horus/core/units'
 import { bytesOf, logWithSession, P, SHARD, TestLog } from './job/log.ts'
 
 test('a job goes from add over acquire to complete', () => {
@@ -250,6 +251,16 @@ test('bytes that are no entry are passed over', () => {
   const seen = log.append(bytesOf('?'))
   assert.deepEqual([seen.answers, seen.free], [[], []])
   assert.equal(log.shard.appliedIndex, 1)
+})
+
+test('an entry with a time that no clock shows is passed over: beyond it sessions would expire for ever', () => {
+  const { log, session } = logWithSession()
+  for (const time of [1e300, -1, Infinity, 2 ** 53]) {
+    log.append(logTable.encode({ kind: 'tick', leaseNow: time as LeaseTime, wallNow: 0 as WallTime, expireThrough: time as LeaseTime }))
+    log.append(logTable.encode({ kind: 'tick', leaseNow: 0 as LeaseTime, wallNow: time as WallTime, expireThrough: 0 as LeaseTime }))
+  }
+  log.tick()
+  assert.equal(log.addMany(session, 1).code, Code.ok, 'no time has passed for the session')
 })
 
 test('ended jobs leave after an hour', () => {

@@ -311,11 +311,16 @@ const NOTHING_LOST: StoredAnswer = done(encode(leasedAnswer, { lost: [] }))
 function readEntry(bytes: Uint8Array): LogEntry | undefined {
   try {
     const entry = logTable.decode(bytes)
-    return Number.isFinite(entry.leaseNow) && Number.isFinite(entry.wallNow) ? entry : undefined
+    return isTime(entry.leaseNow) && isTime(entry.wallNow) ? entry : undefined
   } catch (error) {
     if (error instanceof MalformedMessage) return undefined
     throw error
   }
+}
+
+/** Beyond 2^53 a time no longer moves when some milliseconds are added to it, and whatever waits for it to move waits for ever. */
+function isTime(value: number): boolean {
+  return value >= 0 && value <= Number.MAX_SAFE_INTEGER
 }
 
 function isWellFormed(read: () => unknown): boolean {
