@@ -37,8 +37,9 @@ async function main(): Promise<void> {
   const say = values.json ? (): void => {} : (text: string): void => console.log(text)
   const outcomes = await hunt(wanted, seeds, say)
   const survived = outcomes.filter((outcome) => !outcome.caught).length
-  say(`${outcomes.length} mutants, ${survived} survived`)
-  if (values.json) console.log(JSON.stringify({ mutants: outcomes, survived }))
+  const medianSeeds = median(outcomes.filter((outcome) => outcome.caught).map((outcome) => outcome.seeds))
+  say(`${outcomes.length} mutants, ${survived} survived; half of those caught needed ${medianSeeds} seeds or fewer`)
+  if (values.json) console.log(JSON.stringify({ mutants: outcomes, survived, medianSeeds }))
   process.exitCode = survived > 0 ? 1 : 0
 }
 
@@ -54,6 +55,10 @@ async function hunt(mutants: readonly Mutant[], seeds: number, say: (text: strin
   }
   await Promise.all(Array.from({ length: PROCESSES }, hunter))
   return mutants.map((mutant) => outcomes.find((outcome) => outcome.name === mutant.name)!)
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[(values.length - 1) >> 1] ?? 0
 }
 
 /** A seed that fails without the mutant too says nothing about it: the hunt goes on behind that seed. */

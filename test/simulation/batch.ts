@@ -1,0 +1,113 @@
+//! A row of seeds, one after the other in this process, or lots of them in several processes at once; and what came of it.
+
+import { spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { PARTS } from './parts.ts'
+import { failureText } from './report.ts'
+import { runSeed, type SeedResult } from './run.ts'
+import { inputsOfActors } from './tally.ts'
+
+export interface Failed {
+  readonly seed: number
+  readonly invariant: string
+}
+
+export interface Summary {
+  readonly seeds: number
+  readonly failed: readonly Failed[]
+  /** What the world handed to processes. */
+  readonly deliveries: number
+  /** Inputs that the actors inside them were given. */
+  readonly events: number
+  /** Of one core: seconds of several processes add up. */
+  readonly seconds: number
+  readonly coverage: Readonly<Record<string, number>>
+}
+
+export interface BatchOptions {
+  readonly untilFailure: boolean
+  /** A line for every seed, not only for those that failed. */
+  readonly eachSeed: boolean
+  say(text: string): void
+}
+
+/** So often a seed is run twice, and both runs must leave the same trace. */
+const TWICE_EVERY = 50
+/** Seeds that a process gets at a time: few enough that none is left alone with many at the end. */
+const LOT = 10
+
+export function runBatch(from: number, seeds: number, { untilFailure, eachSeed, say }: BatchOptions): Summary {
+  const failed: Failed[] = []
+  const coverage: Record<string, number> = {}
+  const before = inputsOfActors()
+  const began = performance.now()
+  let deliveries = 0
+  let seed = from
+  for (; seed < from + seeds && !(untilFailure && failed.length > 0); seed++) {
+    const result = runSeed(seed, PARTS)
+    deliveries += result.events
+    addUp(coverage, Object.fromEntries(result.coverage))
+    if (result.violation !== undefined) {
+      failed.push({ seed, invariant: result.violation.invariant })
+      say(failureText(result))
+    } else if (seed % TWICE_EVERY === 0 && runSeed(seed, PARTS).trace !== result.trace) {
+      failed.push({ seed, invariant: 'determinism' })
+      say(`seed ${seed} left two different traces`)
+    }
+    if (eachSeed) say(lineOf(result))
+  }
+  return { seeds: seed - from, failed, deliveries, events: inputsOfActors() - before, seconds: (performance.now() - began) / 1000, coverage }
+}
+
+/** As `runBatch`, in `processes` processes at once. */
+export async function runCrew(from: number, seeds: number, processes: number, { untilFailure, say }: BatchOptions): Promise<Summary> {
+  const summaries: Summary[] = []
+  const failed = (): readonly Failed[] => summaries.flatMap((summary) => summary.failed)
+  let next = from
+  const member = async (): Promise<void> => {
+    while (next < from + seeds && !(untilFailure && failed().length > 0)) {
+      const lot = Math.min(LOT, from + seeds - next)
+      const first = next
+      next += lot
+      const summary = await runLot(first, lot)
+      for (const { seed, invariant } of summary.failed) say(`seed ${seed} broke ${invariant}: pnpm sim --seed ${seed} tells how`)
+      summaries.push(summary)
+    }
+  }
+  await Promise.all(Array.from({ length: processes }, member))
+  const sum = (of: (summary: Summary) => number): number => summaries.reduce((total, summary) => total + of(summary), 0)
+  const coverage: Record<string, number> = {}
+  for (const summary of summaries) addUp(coverage, summary.coverage)
+  return {
+    seeds: sum((summary) => summary.seeds), failed: [...failed()].sort((a, b) => a.seed - b.seed), deliveries: sum((summary) => summary.deliveries),
+    events: sum((summary) => summary.events), seconds: sum((summary) => summary.seconds), coverage,
+  }
+}
+
+/** A lot in a process of its own, which says its summary on its last line. */
+function runLot(from: number, seeds: number): Promise<Summary> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [MAIN, '--from', String(from), '--seeds', String(seeds), '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    let text = ''
+    child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
+    child.on('error', reject)
+    child.on('close', (code) => {
+      const last = text.trimEnd().split('\n').at(-1) ?? ''
+      try {
+        resolve(JSON.parse(last) as Summary)
+      } catch {
+        reject(new Error(`the simulator of seeds ${from} to ${from + seeds - 1} ended with code ${code} and without a summary`))
+      }
+    })
+  })
+}
+
+function addUp(into: Record<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [what, times] of Object.entries(counts)) into[what] = (into[what] ?? 0) + times
+}
+
+function lineOf(result: SeedResult): string {
+  return `seed ${result.seed}: ${result.events} deliveries, ${result.turns} turns, trace ${result.trace}`
+}
+
+const MAIN = fileURLToPath(new URL('main.js', import.meta.url))
