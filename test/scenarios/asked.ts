@@ -81,7 +81,7 @@ export class Asked {
     return [
       `${names.node(self)} says: ${quorum ? 'a quorum is there' : 'there is no quorum'}`,
       ...nodes.map((node) => `node ${names.node(node.id)}  ${node.state}${node.admitted ? '' : ', not admitted'}`).sort(),
-      ...shards.map(({ shard, leader, masters, term, epoch }) => `${shard === 0 ? 'registry' : `shard ${shard}`}  masters ${names.set(masters)}, leader ${leader === undefined ? 'unknown' : names.node(leader)}, term ${term}, epoch ${epoch}`).sort(),
+      ...[...shards].sort((a, b) => a.shard - b.shard).map(({ shard, leader, masters, term, epoch }) => `${shard === 0 ? 'registry' : `shard ${shard}`}  masters ${names.set(masters)}, leader ${leader === undefined ? 'unknown' : names.node(leader)}, term ${term}, epoch ${epoch}`),
     ]
   }
 
@@ -97,6 +97,12 @@ export class Asked {
       case 'says': {
         const lines = this.#status(words[0]).filter((line) => line.startsWith(words[1]!))
         return holds(lines.some((line) => line.includes(words.slice(2).join(' '))) ? true : lines.join('; '), true)
+      }
+      case 'spread': {
+        const leads = this.#stage.shards.map((shard) => this.#stage.leaderOf(shard))
+        const counts = [...this.#stage.nodes.keys()].map((name) => leads.filter((leader) => leader === name).length)
+        const even = leads.length === Number(words[0]) && Math.max(...counts) - Math.min(...counts) <= 1
+        return holds(even ? true : counts.join(' '), true)
       }
       case 'masters':
         return holds(this.#stage.mastersOf(shardOf(words[0])), words.slice(1).join(' '))

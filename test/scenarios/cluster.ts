@@ -80,6 +80,11 @@ export class ClusterStage extends Stage {
     return masters.find((name) => name !== this.leaderOf(1 as ShardId) && this.nodes.get(name)?.running === true)
   }
 
+  /** All that ever had a leader. */
+  get shards(): readonly ShardId[] {
+    return [...this.#leaders.keys()]
+  }
+
   mastersOf(shard: ShardId): string | undefined {
     return this.#configurations.get(shard)
   }

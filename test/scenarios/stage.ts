@@ -97,6 +97,7 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
     actions.set('lose', (...words) => this.#lose(words))
     actions.set('disk', (name, time) => this.#disk(this.node(name), time))
     actions.set('rot', (name, word) => this.#rot(this.node(name), word!))
+    actions.set('room', (name, bytes) => this.#room(this.node(name), bytes))
     actions.set('wall', (name, time) => this.processOf(name).clock.jumpWall(duration(time!)))
     actions.set('wipe', (name) => this.node(name).replaceDisk(new SimulatedDevice()))
   }
@@ -172,6 +173,11 @@ export abstract class Stage implements Driver, WorldWatcher, Listener {
       if (at >= 0 && name.startsWith('journal')) return node.disk.rot(name, at, 1)
     }
     throw new StoryError(`${word} is nowhere on the disk of ${node.name}`)
+  }
+
+  /** So many KiB are left on the node's disk; without a number there is no end to it. */
+  #room({ disk }: SceneNode, kibibytes: string | undefined): void {
+    disk.capacityBytes = kibibytes === undefined ? Infinity : disk.usedBytes + Number(kibibytes) * 1024
   }
 
   #disk(node: SceneNode, time: string | undefined): void {
