@@ -106,6 +106,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   act(code: number): void {
     if (code === Act.audit) {
       this.checkers.audit()
+      this.#disks.audit(this.world.now, this.nodes, this.checkers.report)
       this.scene.quiet = this.scene.calm && this.publishers.every((publisher) => publisher.finished)
       this.world.schedule(AUDIT_EVERY_MS, this, Act.audit)
     } else if (code === Act.join) this.#addNode(this.nodes.length, true).start()

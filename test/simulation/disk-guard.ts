@@ -13,6 +13,9 @@ interface Doubted {
   readonly replica: ReplicaNumber
 }
 
+/** A slow disk answers late, and a node may stand still. */
+const FAILED_WRITE_MS_MAX = 10_000
+
 export class DiskGuard {
   readonly #log: CommittedLog
   /** Identities whose disk is lost: as long as one of them is a master by a committed configuration, no second disk may go. */
@@ -20,6 +23,7 @@ export class DiskGuard {
   readonly #identities = new Map<NodeProcess, NodeId>()
   readonly #damaged: { readonly node: NodeProcess; readonly lasts: () => boolean }[] = []
   readonly #doubted: Doubted[] = []
+  readonly #failed = new Map<NodeProcess, { readonly run: number; readonly writes: number; since: number | undefined }>()
 
   constructor(log: CommittedLog) {
     this.#log = log
@@ -70,6 +74,16 @@ export class DiskGuard {
       }
     }
     return true
+  }
+
+  /** A node whose flush failed has ended itself: nobody can tell what of its writes will be on the disk. */
+  audit(now: number, nodes: readonly NodeProcess[], report: Report): void {
+    for (const node of nodes) {
+      const failed = this.#failed.get(node)
+      if (failed?.run === node.run) {
+        if (node.state === 'up' && node.disk.failedWrites > failed.writes && now > (failed.since ??= now) + FAILED_WRITE_MS_MAX) report.broken('fsync', `${node.name} has gone on for ${FAILED_WRITE_MS_MAX} ms after a write to its disk failed`)
+      } else this.#failed.set(node, { run: node.run, writes: node.disk.failedWrites, since: undefined })
+    }
   }
 
   /** The run is over and was healed: whatever was lost has been made anew. */

@@ -26,7 +26,7 @@ interface Outcome {
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { seeds: { type: 'string' }, only: { type: 'string' }, json: { type: 'boolean', default: false } } })
   const seeds = Number(values.seeds ?? SEEDS_DEFAULT)
-  const wanted = MUTANTS.filter((mutant) => values.only === undefined || mutant.name === values.only)
+  const wanted = MUTANTS.filter((mutant) => values.only === undefined || values.only.split(',').includes(mutant.name))
   const misfits = wanted.map((mutant) => ({ name: mutant.name, why: misfit(mutant) })).filter((one) => one.why !== undefined)
   if (misfits.length > 0 || wanted.length === 0) {
     for (const { name, why } of misfits) console.error(`${name}: ${why}`)

@@ -26,6 +26,7 @@ import { NodeDirectory } from './replica/directory.ts'
 import type { Hosted, HostedOutbox } from './replica/hosted.ts'
 import type { JobMachineOutbox } from './replica/job-machine.ts'
 import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
+import { Witness, type WitnessOutbox } from './replica/witness.ts'
 import { type Instant, type NodeId, REGISTRY_SHARD, type ShardId, type WallTime } from './units.ts'
 
 export type * from './replica/boundary.ts'
@@ -42,8 +43,14 @@ const HINT_MS = 5000
 /** After `stop` the lead has so long to be taken over. */
 const STOP_MS = 3000
 
+/** What a disk has to bear out. */
+const CLAIMS: ReadonlySet<string> = new Set(['append', 'appendAnswer', 'vote', 'voteAnswer'])
+/** Election time-outs that a start waits for those who have seen this disk; whoever is silent for so long is away. */
+const WITNESS_ELECTIONS = 2
+
 export class Replica {
   readonly #options: ReplicaOptions
+  readonly #electionMs: number
   readonly #desk = new DeviceDesk()
   readonly #journal: Journal
   readonly #cluster: Cluster
@@ -51,10 +58,13 @@ export class Replica {
   readonly #front: Front
   readonly #caretaker: Caretaker
   readonly #copies: Copies
+  readonly #witness = new Witness()
   #out: ReplicaOutbox | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as WallTime }
   #recoveredJournal: RecoveredJournal | undefined
   #running = false
+  /** Why this node ends as soon as its new identity is durable. */
+  #ended: string | undefined
   #ready = false
   #short = false
   #stopping = Infinity
@@ -70,6 +80,7 @@ export class Replica {
     this.#options = options
     const { tuning } = options
     this.#journal = new Journal({ random: options.random.fork(), ...(tuning?.segmentBytes === undefined ? {} : { segmentBytes: tuning.segmentBytes }), ...(tuning?.cacheBytes === undefined ? {} : { cacheBytes: tuning.cacheBytes }) })
+    this.#electionMs = tuning?.electionMs ?? defaultMasterSettings.electionMs
     const masterSettings: MasterSettings = {
       ...defaultMasterSettings,
       ...(tuning?.heartbeatMs === undefined ? {} : { heartbeatMs: tuning.heartbeatMs }),
@@ -94,7 +105,7 @@ export class Replica {
     })
     this.#copies = new Copies(
       { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, options.random.fork(), this.#journal,
-      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
+      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
       { hosted: this.#hostedOutbox, jobs: this.#jobOutbox, registry: this.#registryOutbox },
     )
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)
@@ -127,6 +138,7 @@ export class Replica {
         this.#cluster.linkDown(now, input.node)
         for (const hosted of this.#copies.hosted.values()) hosted.linkDown(now, input.node)
         this.#front.linkDown(input.node, outbox)
+        this.#witness.linkDown(input.node)
         break
       case 'message':
         this.#message(input.from, input.bytes)
@@ -160,6 +172,7 @@ export class Replica {
     if (this.#running) {
       this.#caretaker.wake(now, this.#led(), this.#directory)
       if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
+      if (this.#witness.wakeAt <= now.monotonic) this.#witness.wake(now, this.#witnessOutbox)
       if (this.#tidyAt <= now.monotonic) this.#tidy(now)
     }
     if (this.#stopping <= now.monotonic) this.#stopped()
@@ -169,7 +182,7 @@ export class Replica {
   get wakeAt(): Instant {
     let at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
     if (!this.#running) return at as Instant
-    at = Math.min(at, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt)
+    at = Math.min(at, this.#witness.wakeAt, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt)
     for (const hosted of this.#copies.hosted.values()) at = Math.min(at, hosted.wakeAt(this.#now))
     return at as Instant
   }
@@ -260,6 +273,7 @@ export class Replica {
   }
 
   #identified(): void {
+    if (this.#ended !== undefined) return this.#o.halt(this.#ended)
     if (this.#recoveredJournal === undefined) this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)
     else this.#run()
   }
@@ -285,7 +299,27 @@ export class Replica {
     }
     this.#running = true
     this.#cluster.begin(this.#now, this.#copies.registry)
+    const others = new Set([...this.#copies.hosted.values()].flatMap(({ master }) => master.voters.map(({ node }) => node)))
+    others.delete(this.#cluster.self)
+    this.#witness.start(this.#now, this.#cluster.run, this.#recoveredJournal!.position, others, WITNESS_ELECTIONS * this.#electionMs, this.#witnessOutbox)
     this.#clusterChanged()
+  }
+
+  // ---- what others have seen of this disk ------------------------------------------------------------------------
+
+  readonly #witnessOutbox: WitnessOutbox = {
+    send: (to, message) => this.#o.send(to, linkTable.encode(message)),
+    cleared: () => {
+      for (const hosted of this.#copies.hosted.values()) hosted.stir()
+    },
+    forgotten: (by) => this.#note(() => this.#forgotten(by)),
+  }
+
+  /** Nothing here is what it was, and no other node must ever count on it again. */
+  #forgotten(by: NodeId): void {
+    this.#running = false
+    this.#ended = `the data directory is an old copy, or its disk has lost what it called durable: node ${by} has seen more of it. It belongs to no cluster any more, and joins as a new node when it is started again`
+    this.#cluster.renew(this.#now)
   }
 
   // ---- copies of shards ------------------------------------------------------------------------------------------
@@ -302,7 +336,10 @@ export class Replica {
 
   readonly #hostedOutbox: HostedOutbox = {
     nextTicket: () => this.#nextTicket++,
-    send: (to, message) => this.#o.send(to, linkTable.encode(message)),
+    send: (to, message) => {
+      if (CLAIMS.has(message.kind)) this.#witness.tell(to, this.#journal.position, this.#witnessOutbox)
+      this.#o.send(to, linkTable.encode(message))
+    },
     journal: (_now, input) => this.#toJournal(input),
     entry: (shard, index) => this.#journal.entry(shard, index),
     entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
@@ -384,6 +421,10 @@ export class Replica {
       case 'sync':
       case 'syncAnswer':
         return this.#cluster.sync(this.#now, from, message)
+      case 'durable':
+      case 'returned':
+      case 'witnessed':
+        return this.#witness.receive(from, message, this.#witnessOutbox)
       case 'entryWanted':
       case 'entryGiven':
         return this.#copies.hosted.get(message.shard)?.repair(this.#now, from, message)

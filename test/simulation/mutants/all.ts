@@ -2,6 +2,7 @@
 
 import { BOOK_MUTANTS } from './books.ts'
 import { MASTER_MUTANTS } from './masters.ts'
+import { DISK_MUTANTS } from './disks.ts'
 import type { Mutant } from './mutant.ts'
 
-export const MUTANTS: readonly Mutant[] = [...MASTER_MUTANTS, ...BOOK_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...MASTER_MUTANTS, ...BOOK_MUTANTS, ...DISK_MUTANTS]

@@ -140,7 +140,7 @@ test('a copy whose first records lie in a hole is suspect, though its number is 
 test('a journal whose files are all gone says so', () => {
   const host = populated()
   for (const { name } of host.device.files()) host.device.lose(name)
-  assert.deepEqual(host.restarted(50).recoveredJournal, { shards: [], doubt: false, empty: true })
+  assert.deepEqual(host.restarted(50).recoveredJournal, { shards: [], doubt: false, empty: true, position: 0 })
 })
 
 test('a torn end is cut: the group that was under way is gone or there, and nobody is suspect', () => {
@@ -177,10 +177,41 @@ test('a lost write and a misdirected one are noticed at the next start', () => {
 test('a sector that cannot be read costs what stands in it, not the start', () => {
   const host = populated()
   const { name, at } = locate(host, blob(2000, 2020))
-  host.device.spoil(name, at)
+  host.device.spoil(name, at + 1000)
   const after = host.restarted(9)
   assert.equal(after.failure, undefined)
   assert.equal(after.found(2)!.suspect, true)
+  assert.equal(after.found(1)!.suspect, false, 'nor what stands in the sectors beside it')
+})
+
+test('a newest segment whose beginning is gone is not taken for one that was never opened', () => {
+  const host = populated()
+  const name = host.segmentFiles.at(-1)!
+  for (let at = 0; at < 1100; at++) host.device.rot(name, at, 0x55)
+  const after = host.restarted(9)
+  const { doubt, shards } = after.recoveredJournal!
+  assert.ok(doubt || shards.every(({ suspect }) => suspect))
+  assert.ok(after.recoveredJournal!.position >= host.journal.position)
+})
+
+test('a segment whose opening was torn is as if it had never been there, wherever it was torn', () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const host = populated(seed)
+    let last = 40
+    // Until the next segment is on its way to the disk.
+    while (!host.executed.some(({ request }) => request.kind === 'write' && request.at === 0)) {
+      if (host.executed.length > 0) host.step()
+      else {
+        host.append(1, ++last, [blob(3000, last)])
+        host.turn()
+      }
+    }
+    const durable = host.journal.position
+    const after = host.crashed(seed)
+    assert.equal(after.recoveredJournal!.doubt, false)
+    assert.deepEqual([after.found(1)!.suspect, after.found(2)!.suspect], [false, false])
+    assert.ok(after.recoveredJournal!.position >= durable)
+  }
 })
 
 test('a segment whose first two sectors are gone is one hole, and all shards before it are suspect', () => {

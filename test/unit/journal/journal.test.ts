@@ -7,7 +7,7 @@ import { JournalHost, blob } from './host.ts'
 
 test('a fresh journal opens its first segment and finds nothing', () => {
   const host = JournalHost.started()
-  assert.deepEqual(host.recoveredJournal, { shards: [], doubt: false, empty: true })
+  assert.deepEqual(host.recoveredJournal, { shards: [], doubt: false, empty: true, position: 0 })
   assert.deepEqual(host.segmentFiles, ['journal-00000001'])
 })
 

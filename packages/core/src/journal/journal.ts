@@ -131,6 +131,11 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     return this.#space.reserveBytes
   }
 
+  /** Everything below is on the disk; rises, also from one start to the next. */
+  get position(): number {
+    return this.#writer.position
+  }
+
   /** Nothing gathered, nothing under way. */
   get idle(): boolean {
     return this.#writer.idle

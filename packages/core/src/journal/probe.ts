@@ -2,7 +2,11 @@
 //!
 //!   anchor or head intact ──▶ walk the opening ──opened──▶ counts
 //!          │                        └─bad record──▶ search for a mark behind it ──▶ counts, with a hole | void
-//!          └─neither──▶ dark: counts, as one hole, only if a later segment names it
+//!          └─neither──▶ the anchor at the end ──intact──▶ as above
+//!                                  └─not either──▶ dark: counts, as one hole, only if a later segment names it
+//!
+//! The anchor at the end is on the disk before the opening begins. So a dark file that nothing names has never had an opening,
+//! as long as one fault does not destroy both of its ends.
 
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 import { RECORD_HEADER_BYTES, RecordKind, bodyHolds, headerHolds, readHeader, recordBytes } from './record.ts'
@@ -26,7 +30,7 @@ export class Probe {
   refusal: string | undefined
   readonly result: Probed
   #window = new Window()
-  #stage: 'anchor' | 'walk' | 'search' | 'done' = 'anchor'
+  #stage: 'anchor' | 'tail' | 'walk' | 'search' | 'done' = 'anchor'
   #at = ANCHOR_BYTES
 
   constructor(number: number, size: number) {
@@ -40,6 +44,11 @@ export class Probe {
     if (this.#stage === 'anchor') {
       if (!this.#window.holds(0, LEAST_BYTES)) return this.#window.ask(request, 0)
       this.#readAnchor()
+    }
+    if (this.#stage === 'tail') {
+      const at = this.result.size - ANCHOR_BYTES
+      if (!this.#window.holds(at, ANCHOR_BYTES)) return this.#window.ask(request, at)
+      this.#readTail()
     }
     if (this.#stage === 'walk') {
       const wanted = this.#walk()
@@ -68,19 +77,37 @@ export class Probe {
 
   #readAnchor(): void {
     const { bytes, view } = this.#window
-    const { number } = this.result
-    this.#stage = 'done'
+    const { number, size } = this.result
     let found = decodeAnchor(bytes, view)
     if (found && found.version <= FORMAT_VERSION && found.head.number !== number) found = undefined
     if (!found) {
       // The head's own check needs the nonce that stands in its body: a head that is no head fails it.
       const told = decodeHead(view, ANCHOR_BYTES + RECORD_HEADER_BYTES)
       const { nonce, base } = told.head
-      if (told.head.number !== number || !headerHolds(bytes, view, ANCHOR_BYTES, nonce, base + ANCHOR_BYTES)) return
+      if (told.head.number !== number || !headerHolds(bytes, view, ANCHOR_BYTES, nonce, base + ANCHOR_BYTES)) {
+        this.#stage = 'tail'
+        this.#window.open(segmentFile(number), size - ANCHOR_BYTES, size)
+        return
+      }
       found = told
     }
+    this.#take(found)
+  }
+
+  #readTail(): void {
+    const { bytes, view } = this.#window
+    const { number, size } = this.result
+    const found = decodeAnchor(bytes, view)
+    this.#stage = 'done'
+    if (!found || (found.version <= FORMAT_VERSION && found.head.number !== number)) return
+    this.#window.open(segmentFile(number), ANCHOR_BYTES, size)
+    this.#take(found)
+  }
+
+  #take(found: { readonly version: number; readonly head: SegmentHead }): void {
+    this.#stage = 'done'
     if (found.version > FORMAT_VERSION) {
-      this.refusal = `${segmentFile(number)} is of format ${found.version}, this program knows up to ${FORMAT_VERSION}: start the newer version; nothing was changed`
+      this.refusal = `${segmentFile(this.result.number)} is of format ${found.version}, this program knows up to ${FORMAT_VERSION}: start the newer version; nothing was changed`
       return
     }
     this.result.head = found.head

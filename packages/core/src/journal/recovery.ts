@@ -20,6 +20,8 @@ export interface RecoveredJournal {
   readonly doubt: boolean
   /** There was no journal at all. */
   readonly empty: boolean
+  /** Where it ended: what was ever called durable above this is lost. */
+  readonly position: number
 }
 
 export interface Recovery {
@@ -128,7 +130,7 @@ export class Recoverer {
     for (const { head } of this.#probed) if (head) nextBase = Math.max(nextBase, head.base + head.size)
     for (const { head, size } of this.#probed) if (!head) nextBase += size
     const nextNumber = 1 + Math.max(0, ...this.#files.map(({ number }) => number), ...this.#spares.map(({ number }) => number))
-    this.result = { journal: { shards: recovered, doubt: this.#rebuild.doubt, empty: this.#scanned.length === 0 }, shards, carried, nextNumber, nextBase, strays }
+    this.result = { journal: { shards: recovered, doubt: this.#rebuild.doubt, empty: this.#scanned.length === 0, position: scan.position }, shards, carried, nextNumber, nextBase, strays }
   }
 }
 

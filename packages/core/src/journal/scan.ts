@@ -27,6 +27,8 @@ export interface Scanned {
 export class Scan {
   /** For each segment read, the offset below which its records are known to be on the disk. */
   readonly ends = new Map<number, number>()
+  /** Where the last record ends that was found. */
+  position = 0
   readonly #segments: readonly Scanned[]
   readonly #rebuild: Rebuild
   #window = new Window()
@@ -109,6 +111,7 @@ export class Scan {
 
   #end(): undefined {
     const { segment, last, head } = this.#current!
+    this.position = head.base + Math.min(this.#at, head.size)
     // What is not proven in the last segment is carried over, and counts where it is carried to.
     this.ends.set(segment.number, last || segment.end === undefined ? Math.min(this.#proven, head.size) : segment.end)
     this.#current = undefined

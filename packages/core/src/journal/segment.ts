@@ -1,9 +1,10 @@
 //! The files of a journal and how each begins.
 //!
-//!   journal-00000007        ┌ anchor ┬ head ┬ state ┬ state ┬ … carried … ┬ opened ┬ mark ┬ entry ┬ …
-//!   journal-spare-00000003  └ 512 B ─┴───────────── the opening ──────────┴─────── groups ──────────
+//!   journal-00000007        ┌ anchor ┬ head ┬ state ┬ state ┬ … carried … ┬ opened ┬ mark ┬ entry ┬ … ┬ anchor ┐
+//!   journal-spare-00000003  └ 512 B ─┴───────────── the opening ──────────┴─────── groups ────────────┴─ 512 B ┘
 //!
-//! The anchor and the head say the same in two sectors, so that rot in one of them never hides a whole segment. An
+//! The anchors and the head say the same in three places, the last far from the others and written before them, so that no
+//! single fault ever hides a whole segment, nor makes it look like one that was never opened. An
 //! opening counts only when its `opened` record is there; until then the segment before it is the last. After a start
 //! the opening also carries the records that nothing had yet proven to be on the disk.
 //!

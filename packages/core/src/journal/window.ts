@@ -4,7 +4,7 @@ import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 
 export const CHUNK_BYTES = 1024 * 1024
 /** A chunk that cannot be read is halved down to this; what then still fails counts as zeros. */
-const UNREADABLE_BYTES = 4096
+const UNREADABLE_BYTES = 512
 /** Up to this part of a chunk is read twice. */
 const REREAD_PART = 16
 

@@ -16,7 +16,7 @@ import type { Instant, ShardId } from '../units.ts'
 import type { Cached } from './cache.ts'
 import { NO_TICKET, releaseSnapshot, type Hosted } from './hosted.ts'
 import { Framer, RECORD_HEADER_BYTES, RecordKind, recordBytes } from './record.ts'
-import { encodeAnchor, encodeHead, segmentFile, spareFile, type SegmentHead } from './segment.ts'
+import { ANCHOR_BYTES, encodeAnchor, encodeHead, segmentFile, spareFile, type SegmentHead } from './segment.ts'
 import { type Segment, type Segments, SPARES_MAX } from './segments.ts'
 import { encodeBounds } from './state.ts'
 
@@ -58,12 +58,14 @@ type Step =
   /** The disk has no room for the next file: it is tried again. */
   | { readonly kind: 'full'; readonly segment: Segment; readonly head: SegmentHead }
   | { readonly kind: 'group' | 'trailer'; readonly request: number }
-  | { readonly kind: 'obtain' | 'open'; readonly request: number; readonly segment: Segment; readonly head: SegmentHead }
+  | { readonly kind: 'obtain' | 'anchor' | 'open'; readonly request: number; readonly segment: Segment; readonly head: SegmentHead }
 
 export class Writer {
   trailerAt = Infinity as Instant
   /** When a file for which the disk had no room is asked for again. */
   retryAt = Infinity as Instant
+  /** Everything below is on the disk. */
+  position = 0
   /** Why nothing more can be made durable. */
   failure: string | undefined
   readonly #segments: Segments
@@ -101,7 +103,7 @@ export class Writer {
   /** Room that needs no new file. */
   get room(): number {
     const active = this.#segments.get(this.#segments.active)
-    return (active ? active.size - active.end : 0) + this.#segments.spares.length * this.#segmentBytes
+    return (active ? endOf(active) - active.end : 0) + this.#segments.spares.length * this.#segmentBytes
   }
 
   /** Nothing becomes durable until the disk has room for another file. */
@@ -178,10 +180,16 @@ export class Writer {
     }
     this.#step = { kind: 'idle' }
     if (step.kind === 'obtain') {
+      this.#writeAnchor(step.segment, step.head, outbox)
+      return 'taken'
+    }
+    if (step.kind === 'anchor') {
       this.#writeOpening(step.segment, step.head, outbox)
       return 'taken'
     }
     if (step.kind === 'open') this.#opened(step.segment)
+    const active = present(this.#segments.get(this.#segments.active), 'what was written is in the active segment')
+    this.position = active.base + active.end
     this.#finishGroup(outbox)
     if (step.kind !== 'trailer') this.trailerAt = (now + TRAILER_AFTER_MS) as Instant
     if (this.#beginning) {
@@ -196,6 +204,7 @@ export class Writer {
     const copy = new Writer(segments, shards, this.#segmentBytes, random, request)
     const renew = (record: Gathered): Gathered => ({ ...record, shard: twin(record.shard), cached: record.cached && cachedTwin(record.cached) })
     copy.trailerAt = this.trailerAt
+    copy.position = this.position
     copy.retryAt = this.retryAt
     copy.#queue = this.#queue.slice(this.#head).map(renew)
     copy.#group = this.#group.map(renew)
@@ -218,7 +227,7 @@ export class Writer {
 
   /** Moves what fits from the queue to the group and returns its bytes on disk; 0 where the group takes none. */
   #choose(active: Segment): number {
-    const room = active.size - active.end - TRAILER_BYTES
+    const room = endOf(active) - active.end - TRAILER_BYTES
     const most = Math.min(GROUP_BYTES_MAX, this.#segmentBytes >> 2)
     let bytes = 0
     while (this.#head < this.#queue.length && this.#group.length < GROUP_RECORDS_MAX) {
@@ -368,6 +377,13 @@ export class Writer {
     else outbox.device({ kind: 'create', request, file: segmentFile(number), size: this.#segmentBytes })
   }
 
+  /** At the end, ahead of the opening: whoever finds no anchor in a file knows that nothing was ever written to it. */
+  #writeAnchor(segment: Segment, head: SegmentHead, outbox: WriterOutbox): void {
+    const request = this.#request()
+    this.#step = { kind: 'anchor', request, segment, head }
+    outbox.device({ kind: 'write', request, file: segmentFile(segment.number), at: endOf(segment), pieces: [encodeAnchor(head)], durable: true })
+  }
+
   #writeOpening(segment: Segment, head: SegmentHead, outbox: WriterOutbox): void {
     const headBody = encodeHead(head, this.#segments.ends())
     const hosted = [...this.#shards.values()].sort((a, b) => a.id - b.id)
@@ -382,7 +398,7 @@ export class Writer {
     this.#segments.add(segment)
     for (const record of this.#carried) this.#frame(record, framer, segment)
     framer.add(RecordKind.opened, 0, 0, head.previousEnd, 0, NOTHING)
-    assert(framer.offset <= segment.size - TRAILER_BYTES, 'the opening of a segment fits it; the segment size is too small')
+    assert(framer.offset <= endOf(segment) - TRAILER_BYTES, 'the opening of a segment fits it; the segment size is too small')
     this.#group = this.#carried
     this.#segments.gathered += this.#carried.length
     this.#carried = []
@@ -398,7 +414,7 @@ export class Writer {
     this.#segments.reconsider(before)
     this.#spareTried = false
     const next = this.#queue[this.#head]
-    assert(!next || next.kind === TICKET_ONLY || recordBytes(next.body.length) + 2 * TRAILER_BYTES <= segment.size - segment.end, 'a record fits a segment; the segment size is too small')
+    assert(!next || next.kind === TICKET_ONLY || recordBytes(next.body.length) + 2 * TRAILER_BYTES <= endOf(segment) - segment.end, 'a record fits a segment; the segment size is too small')
   }
 
   /** Keeps what room there is as files of its own. */
@@ -422,7 +438,13 @@ const FULL_RETRY_MS = 250
 /** A mark; room for one is always left at the end of a segment. */
 const TRAILER_BYTES = RECORD_HEADER_BYTES
 const NOTHING = new Uint8Array(0)
-const DOING = { group: 'write a group', trailer: 'write a trailer', obtain: 'make a segment', open: 'open a segment' } as const
+
+/** Records end where the second anchor begins. */
+function endOf(segment: Segment): number {
+  return segment.size - ANCHOR_BYTES
+}
+
+const DOING = { group: 'write a group', trailer: 'write a trailer', obtain: 'make a segment', anchor: 'name a segment', open: 'open a segment' } as const
 
 function mixRecord(record: Gathered, hash: Hash): void {
   hash.word(record.kind).number(record.shard.id).number(record.index).number(record.term).number(record.ticket).word(record.body.length)

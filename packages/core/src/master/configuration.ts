@@ -144,6 +144,11 @@ export class History {
     return this.#placed.length === 1
   }
 
+  /** Of all that are kept. */
+  get voters(): readonly Peer[] {
+    return this.#placed.flatMap(({ configuration: { voters, outgoing } }) => [...voters, ...(outgoing ?? [])])
+  }
+
   /** Whether the claim holds for the configuration in force, or for one that may be again. */
   some(claim: (configuration: Configuration) => boolean): boolean {
     return this.#placed.some((placed) => claim(placed.configuration))

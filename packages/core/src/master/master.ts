@@ -157,6 +157,11 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     return this.#state.configuration
   }
 
+  /** Of the configuration in force, and of those that may be again; each may stand more than once. */
+  get voters(): readonly Peer[] {
+    return this.#state.history.voters
+  }
+
   /** The newest one that is known to be committed: what a snapshot is written with. */
   get configurationCommitted(): Configuration {
     return this.#state.history.committed

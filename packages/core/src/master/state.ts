@@ -31,6 +31,8 @@ export interface MasterOptions {
   /** What the shard was born with; undefined for a copy that the leader will fill. */
   readonly birth?: Configuration | undefined
   readonly recovered?: RecoveredCopy | undefined
+  /** Whether the disk is known to hold what it once held: before, this copy neither votes nor stands. Always, unless told. */
+  readonly isCleared?: (() => boolean) | undefined
 }
 
 /** An election that this copy stands in. */
@@ -57,6 +59,7 @@ export class MasterState {
   readonly random: Random
   readonly reader: LogReader
   readonly suspect: boolean
+  readonly isCleared: () => boolean
   /** The time of the last call: what a digest tells times from. */
   calledAt: Instant
 
@@ -115,6 +118,7 @@ export class MasterState {
     this.random = options.random
     this.reader = options.reader
     this.suspect = recovered?.suspect ?? false
+    this.isCleared = options.isCleared ?? ((): boolean => true)
     this.calledAt = options.now.monotonic
     this.log = recovered ? Log.recover(recovered) : new Log()
     this.disk = new Durability(this.log.last)
@@ -176,7 +180,7 @@ export class MasterState {
    * nobody else would be elected (Raft thesis 4.2.2). Its own vote does not count then.
    */
   get promotable(): boolean {
-    return !this.suspect && !this.receiving?.installing && this.history.some((configuration) => isVoter(configuration, this.self))
+    return !this.suspect && this.isCleared() && !this.receiving?.installing && this.history.some((configuration) => isVoter(configuration, this.self))
   }
 
   /** Knows itself to be a member, of the configuration in force or of one that may be again. */
@@ -189,7 +193,7 @@ export class MasterState {
    * comes late has forgotten what it voted and acknowledged.
    */
   get mayVote(): boolean {
-    return !this.suspect && this.isMember
+    return !this.suspect && this.isCleared() && this.isMember
   }
 
   /** The newest entry that can be claimed as the leader's and durable. */

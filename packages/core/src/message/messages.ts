@@ -7,11 +7,12 @@ import { syncRows } from './gossip.ts'
 import { type MessageOf, Table } from './layout.ts'
 import { registryRows } from './registry.ts'
 import { repairRows } from './repair.ts'
+import { witnessRows } from './witness.ts'
 
 const connectionRows = [...clientRows, command] as const
 export type ConnectionMessage = MessageOf<(typeof connectionRows)[number]>
 export const connectionTable = new Table<(typeof connectionRows)[number]>(connectionRows)
 
-const linkRows = [...consensusRows, ...repairRows, ...registryRows, ...syncRows, relay, relayed, relayClosed] as const
+const linkRows = [...consensusRows, ...repairRows, ...witnessRows, ...registryRows, ...syncRows, relay, relayed, relayClosed] as const
 export type LinkMessage = MessageOf<(typeof linkRows)[number]>
 export const linkTable = new Table<(typeof linkRows)[number]>(linkRows)

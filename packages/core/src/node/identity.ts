@@ -60,7 +60,7 @@ export type IdentityInput =
   | { readonly kind: 'device'; readonly answer: DeviceAnswer }
   /** `ticket` is the user's own number; `saved` gives it back. Saves are made durable in their order. */
   | { readonly kind: 'save'; readonly user: IdentityUser; readonly ticket: number; readonly changes: IdentityChanges }
-  /** What this identity promised is not on the disk any more: another one is drawn, which joins and never founds. Ends with `loaded`. */
+  /** What this identity promised is not on the disk any more: another one is drawn, which joins and never founds. Ends with `loaded`; what is saved after it is lost. */
   | { readonly kind: 'renew' }
 
 export interface IdentityOutbox extends DeviceOutbox {
@@ -97,6 +97,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   #newest = 0
   #writing: { readonly state: IdentityState; readonly slot: Uint8Array } | undefined
   #loaded = false
+  #renewNext = false
   /** Whose changes are in the write under way, and whose wait for the next one. */
   #current: Waiting[] = []
   #next: Waiting[] = []
@@ -193,7 +194,10 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   }
 
   #renew(outbox: IdentityOutbox): void {
-    assert(this.#stage === 'ready' && this.#state !== undefined, 'an identity is renewed before anybody has heard of it')
+    if (this.#stage === 'writing') this.#renewNext = true
+    if (this.#stage !== 'ready') return
+    assert(this.#state !== undefined, 'an identity that was read is renewed')
+    this.#renewNext = false
     this.#draw(this.#state.sequence, true)
     this.#loaded = false
     this.#write(outbox)
@@ -231,7 +235,8 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
     }
     for (const { user, ticket } of this.#current) outbox.saved(user, ticket, state)
     this.#current = []
-    if (this.#next.length > 0) this.#write(outbox)
+    if (this.#renewNext) this.#renew(outbox)
+    else if (this.#next.length > 0) this.#write(outbox)
   }
 
   clone(): this {
@@ -243,6 +248,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
     copy.#newest = this.#newest
     copy.#writing = this.#writing
     copy.#loaded = this.#loaded
+    copy.#renewNext = this.#renewNext
     copy.#current = [...this.#current]
     copy.#next = [...this.#next]
     return copy as this

@@ -123,6 +123,11 @@ export class Cluster {
     return this.#registry.firstMasters(shard, this.decision)
   }
 
+  /** Drawn at every start. */
+  get run(): number {
+    return this.#run
+  }
+
   get admitted(): boolean {
     return this.#identity.state !== undefined && this.registry.node(this.self) !== undefined
   }

@@ -36,6 +36,8 @@ export interface CopyCluster {
   self(): NodeId
   /** Who held a shard when it was born, in the order of their numbers; undefined where that is not known here yet. */
   firstMasters(shard: ShardId): readonly NodeId[] | undefined
+  /** The disk is known to hold what it once held: copies may vote. */
+  isCleared(): boolean
   /** This node's copy of shard 0 has come or gone. */
   registryHosted(registry: RegistryMachine | undefined): void
   /** A copy was given up: what is said of all copies may hold now. */
@@ -93,7 +95,7 @@ export class Copies {
     if (machine instanceof JobMachine) this.jobs.set(shard, machine)
     else this.registry = machine
     hosted.start(now, () => new Master({
-      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth,
+      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth, isCleared: () => this.#cluster.isCleared(),
       recovered: birth === undefined && recovered.snapshot === undefined && recovered.hardState === undefined ? undefined : copyOf(recovered),
     }))
     return hosted

@@ -50,8 +50,9 @@ export class SimulatedDevice {
   capacityBytes: number
   /** While true, flushes are answered and do nothing: a crash of the machine loses what it likes. */
   lies = false
-  /** How many requests were answered with `failed`. */
+  /** How many requests were answered with `failed`, and how many of them were durable writes. */
   failures = 0
+  failedWrites = 0
   #names = new Map<string, SimulatedFile>()
   #durableNames = new Map<string, SimulatedFile>()
   #changes: NameChange[] = []
@@ -73,7 +74,10 @@ export class SimulatedDevice {
   /** Does what the request asks, as far as a reader sees it, and returns the answer to deliver. */
   execute(request: DeviceRequest): DeviceAnswer {
     const answer = this.#execute(request)
-    if (answer.kind === 'error' && answer.error === 'failed') this.failures++
+    if (answer.kind === 'error' && answer.error === 'failed') {
+      this.failures++
+      if (request.kind === 'write' && request.durable) this.failedWrites++
+    }
     return answer
   }
 

@@ -1,0 +1,116 @@
+//! Whether this node's disk still holds what it once held: asked of those who have seen it, before any copy here votes.
+//!
+//!   start ─▶ muted ──every other master has answered: nothing further seen, or the time for it is over──▶ cleared: copies vote
+//!              └──somebody has seen this journal go further──▶ forgotten: what was promised is lost
+//!
+//! No node can tell by itself that its disk is an old copy, or that flushes were confirmed and never made: all it finds is in good
+//! order. While the other masters live they can tell, for each vote and acknowledgement was preceded by the position of the
+//! journal that it rests on. One that is away cannot be waited for: an old copy beside another failure is outside the promise.
+
+import type { Now } from '../actor.ts'
+import type { WitnessMessage } from '../message/witness.ts'
+import type { NodeId } from '../units.ts'
+
+const ASK_AGAIN_MS = 50
+
+export interface WitnessOutbox {
+  send(to: NodeId, message: WitnessMessage): void
+  cleared(): void
+  forgotten(by: NodeId): void
+}
+
+interface Sight {
+  readonly run: number
+  readonly position: number
+}
+
+export class Witness {
+  /** When to ask again, or to wait no longer. */
+  wakeAt = Infinity
+  /** No copy votes or stands for election before. */
+  isCleared = true
+  /** How far each node's journal was seen to go: in the run in which it went furthest, and in the next. More are never needed. */
+  readonly #seen = new Map<NodeId, readonly Sight[]>()
+  /** The newest run of each node that asked, and what was said. */
+  readonly #said = new Map<NodeId, { readonly run: number; readonly further: boolean }>()
+  /** What each node was told of this one's journal. */
+  readonly #told = new Map<NodeId, number>()
+  readonly #pending = new Set<NodeId>()
+  #run = 0
+  #position = 0
+  #until = 0
+
+  /** `position`: where the journal ended that was found; `others`: who may have seen it. */
+  start(now: Now, run: number, position: number, others: Iterable<NodeId>, waitMs: number, out: WitnessOutbox): void {
+    this.#run = run
+    this.#position = position
+    for (const node of others) this.#pending.add(node)
+    if (this.#pending.size === 0) return
+    this.isCleared = false
+    this.#until = now.monotonic + waitMs
+    this.#ask(now, out)
+  }
+
+  /** Ahead of a claim to that node. */
+  tell(to: NodeId, position: number, out: WitnessOutbox): void {
+    if (position <= (this.#told.get(to) ?? 0)) return
+    this.#told.set(to, position)
+    out.send(to, { kind: 'durable', run: this.#run, position })
+  }
+
+  /** What was sent over a link that broke may be lost. */
+  linkDown(node: NodeId): void {
+    this.#told.delete(node)
+  }
+
+  receive(from: NodeId, message: WitnessMessage, out: WitnessOutbox): void {
+    switch (message.kind) {
+      case 'durable':
+        return this.#see(from, message)
+      case 'returned':
+        out.send(from, { kind: 'witnessed', run: message.run, further: this.#wentFurther(from, message) })
+        return
+      case 'witnessed':
+        if (message.run !== this.#run || !this.#pending.delete(from)) return
+        if (message.further) out.forgotten(from)
+        else if (this.#pending.size === 0) this.#clear(out)
+        return
+      default:
+        message satisfies never
+    }
+  }
+
+  wake(now: Now, out: WitnessOutbox): void {
+    if (this.isCleared) return
+    if (now.monotonic >= this.#until) this.#clear(out)
+    else this.#ask(now, out)
+  }
+
+  #see(from: NodeId, { run, position }: Sight): void {
+    const known = this.#seen.get(from) ?? []
+    if (known.some((sight) => sight.run === run && sight.position >= position)) return
+    const sights = [{ run, position }, ...known.filter((sight) => sight.run !== run)]
+    this.#seen.set(from, sights.sort((a, b) => b.position - a.position).slice(0, 2))
+  }
+
+  /** The answer to one run is the same however often it is asked: what that run has written since says nothing about the one before. */
+  #wentFurther(from: NodeId, { run, position }: Extract<WitnessMessage, { kind: 'returned' }>): boolean {
+    const said = this.#said.get(from)
+    if (said?.run === run) return said.further
+    const further = (this.#seen.get(from) ?? []).some((sight) => sight.run !== run && sight.position > position)
+    this.#said.set(from, { run, further })
+    return further
+  }
+
+  #ask(now: Now, out: WitnessOutbox): void {
+    this.wakeAt = Math.min(this.#until, now.monotonic + ASK_AGAIN_MS)
+    for (const node of this.#pending) out.send(node, { kind: 'returned', run: this.#run, position: this.#position })
+  }
+
+  #clear(out: WitnessOutbox): void {
+    this.isCleared = true
+    this.wakeAt = Infinity
+    this.#pending.clear()
+    out.cleared()
+  }
+}

@@ -1,0 +1,66 @@
+//! Bugs planted in the journal, and in what a node does when its disk fails it.
+
+import type { Mutant } from './mutant.ts'
+
+export const DISK_MUTANTS: readonly Mutant[] = [
+  {
+    name: 'mid-log rot cut as a tail',
+    file: 'journal/scan.ts',
+    find: '  #bad(): boolean {\n    if (this.#at < this.#proven) {',
+    replace: '  #bad(): boolean {\n    if (this.#at < 0) {',
+  },
+  {
+    name: 'rotten bodies are believed',
+    file: 'journal/scan.ts',
+    find: '    if (!bodyHolds(window.bytes, window.view, local)) {',
+    replace: '    if (!bodyHolds(window.bytes, window.view, local) && at < 0) {',
+  },
+  {
+    name: 'vote lost with its segment',
+    file: 'journal/state.ts',
+    find: '  if (state) writeHardState(bytes, view, BOUNDS_BYTES, state)',
+    replace: '  if (state) writeHardState(bytes, view, BOUNDS_BYTES, { ...state, vote: undefined })',
+  },
+  {
+    name: 'doubt forgotten at the next start',
+    file: 'journal/state.ts',
+    find: '(bounds.suspect ? IS_SUSPECT : 0)',
+    replace: '0',
+  },
+  {
+    name: 'doubtful copy counts in a quorum',
+    file: 'master/acceptance.ts',
+    find: '  if (m.suspect) {\n    sendAnswer',
+    replace: '  if (m.suspect && term < 0) {\n    sendAnswer',
+  },
+  {
+    name: 'doubtful copy leads',
+    file: 'journal/rebuild.ts',
+    find: '  hosted.suspect ||= !whole',
+    replace: '  hosted.suspect ||= !whole && tail.last < 0',
+  },
+  {
+    name: 'failed flush ignored',
+    file: 'journal/writer.ts',
+    find: "    if (answer.kind === 'error') {\n      this.failure",
+    replace: "    if (answer.kind === 'error' && step.kind === 'obtain') {\n      this.failure",
+  },
+  {
+    name: 'wiped disk votes',
+    file: 'replica/copies.ts',
+    find: "  if (empty) return 'the journal is gone'\n",
+    replace: '',
+  },
+  {
+    name: 'payload freed one number early',
+    file: 'job/batches.ts',
+    find: '    if (live > 0) return 0\n',
+    replace: '    if (live === 1) return this.#entries[at]!\n    if (live > 0) return 0\n',
+  },
+  {
+    name: 'unreadable entry is not fetched',
+    file: 'replica/hosted.ts',
+    find: '    if (!this.#repair.want(now, index)) return false\n',
+    replace: '    if (!this.#repair.want(now, index)) return false\n    this.#repair.clear()\n',
+  },
+]
