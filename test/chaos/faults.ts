@@ -1,150 +1,77 @@
-//! Draws what is broken next: nodes and workers are killed or stopped, one node at a time, so that every shard keeps two of
-//! its masters; but once in a run all nodes are killed at once.
+//! Everything that is broken in a run, side by side: nodes, workers, publishers, and the links of clients.
 //!
-//! A node is down from its kill or stop until every shard shows three live masters again; before that no other node is touched.
+//!   nodes       one at a time, until all shards are whole again ── kill, stop, links, disk; all at once now and then
+//!   workers     one at a time ── kill, stop for longer than a lease
+//!   publishers  the same
+//!   links       one at a time ── cut, carrying nothing, slow: between clients and a node
+//!
+//! Each draws from a generator of its own, so that a seed gives each the same sequence of faults, however they interleave.
 
 import type { Random } from '@horus/core/random'
-import type { LocalCluster, LocalNode } from '@horus/node/local/cluster'
-import { delay, until } from '@horus/node/local/until'
-import { allMastersLive, shardOfTopic } from '@horus/node/local/watch'
-import type { Horus } from '@horus/sdk'
+import { delay } from '@horus/node/local/until'
+import { breakClients } from './client-faults.ts'
 import type { Client } from './clients.ts'
+import { noCounts, tellCounts } from './counts.ts'
 import type { Inquiry } from './inquiry.ts'
-import { LEASE_MS, TOPIC } from './settings.ts'
+import type { LinkFaults } from './link-faults.ts'
+import { NodeFaults, type NodeFaultsOptions } from './node-faults.ts'
+import { Pace } from './pace.ts'
+import { LEASE_MS } from './settings.ts'
 
-export interface FaultsOptions {
-  readonly cluster: LocalCluster
-  readonly watcher: Horus
-  readonly random: Random
-  readonly workers: readonly Client[]
+export interface FaultsOptions extends Omit<NodeFaultsOptions, 'pace' | 'counts'> {
+  readonly clients: readonly Client[]
   readonly inquiry: Inquiry
-  readonly say: (text: string) => void
   readonly show: (fraction: number, text: string) => void
 }
 
-const HEAL_MS_MAX = 60_000
-const STEP_MS_MAX = 1000
+const WORKER_REST_MS_MAX = 2000
+const PUBLISHER_REST_MS_MAX = 4000
+const LINK_REST_MS_MAX = 4000
 
 export class Faults {
   readonly #options: FaultsOptions
-  readonly counts = { kills: 0, pauses: 0, restarts: 0 }
-  #endAt = 0
-  #startedAt = 0
+  readonly counts = noCounts()
+  /** Times that a cluster did not become whole again. */
+  stuck = 0
+  #nodes: NodeFaults | undefined
 
   constructor(options: FaultsOptions) {
     this.#options = options
   }
 
+  get died(): number {
+    return this.#nodes?.died ?? 0
+  }
+
   async runFor(ms: number): Promise<void> {
-    this.#startedAt = performance.now()
-    this.#endAt = this.#startedAt + ms
-    await Promise.all([this.#breakNodes(ms), this.#breakWorkers()])
+    const { random, clients, inquiry, say, show, links } = this.#options
+    const { counts } = this
+    const pace = new Pace(ms, (fraction) => show(fraction, tellCounts(counts)))
+    this.#nodes = new NodeFaults({ ...this.#options, random: random.fork(), pace, counts })
+    const ofRole = (role: Client['role']): readonly Client[] => clients.filter((client) => client.role === role)
+    const shared = { pace, counts, inquiry, say }
+    await Promise.all([
+      this.#nodes.run().catch((error: unknown) => {
+        this.stuck++
+        say((error as Error).message)
+        pace.stop()
+      }),
+      breakClients({ ...shared, clients: ofRole('worker'), random: random.fork(), restMsMax: WORKER_REST_MS_MAX }),
+      breakClients({ ...shared, clients: ofRole('publisher'), random: random.fork(), restMsMax: PUBLISHER_REST_MS_MAX }),
+      ...(links === undefined ? [] : [this.#breakClientLinks(links, random.fork(), pace)]),
+    ])
   }
 
-  // ---- nodes ---------------------------------------------------------------------------------------------------------
-
-  async #breakNodes(ms: number): Promise<void> {
-    const { random } = this.#options
-    const allAtOnceAt = this.#startedAt + ms * (0.4 + 0.3 * random.fraction())
-    let allAtOnceDone = false
-    // However slow the machine is, all nodes are killed once.
-    while (!this.#over() || !allAtOnceDone) {
-      await this.#healed()
-      await this.#rest(STEP_MS_MAX)
-      if (!allAtOnceDone && (performance.now() >= allAtOnceAt || this.#over())) {
-        allAtOnceDone = true
-        await this.#killAll()
-        continue
-      }
-      if (this.#over()) break
-      const node = await this.#victim()
-      if (!node) continue
-      if (random.chance(0.4)) await this.#pauseNode(node)
-      else await this.#killNode(node)
+  async #breakClientLinks(links: LinkFaults, random: Random, pace: Pace): Promise<void> {
+    while (!pace.over) {
+      await pace.rest(random, LINK_REST_MS_MAX)
+      const fault = links.drawForClients(random)
+      if (!fault) continue
+      this.#options.say(fault.text)
+      this.counts[fault.kind]++
+      await fault.begin()
+      await delay(LEASE_MS * (0.2 + 1.5 * random.fraction()))
+      await fault.end()
     }
-  }
-
-  /** Mostly the leader of the jobs, often another of its masters, sometimes whoever. */
-  async #victim(): Promise<LocalNode | undefined> {
-    const { cluster, watcher, random } = this.#options
-    const draw = random.fraction()
-    if (draw < 0.2) return random.pick(cluster.nodes)
-    const shard = shardOfTopic(await watcher.status().catch(() => ({ clusterId: '', shards: [], topics: [] })), TOPIC)
-    if (!shard) return undefined
-    const id = draw < 0.7 ? shard.leader : random.pick(shard.masters)
-    return id === undefined ? undefined : cluster.nodeOf(id)
-  }
-
-  async #killNode(node: LocalNode): Promise<void> {
-    this.#options.say(`kill -9 node ${node.address}`)
-    this.counts.kills++
-    await node.kill()
-    // Sometimes back before anyone has missed it, sometimes after it was replaced.
-    await this.#rest(this.#options.random.chance(0.5) ? 300 : 4000)
-    await this.#startNode(node)
-  }
-
-  async #pauseNode(node: LocalNode): Promise<void> {
-    this.#options.say(`stop node ${node.address}`)
-    this.counts.pauses++
-    node.pause()
-    await delay(LEASE_MS * (0.2 + 1.5 * this.#options.random.fraction()))
-    node.resume()
-  }
-
-  async #killAll(): Promise<void> {
-    const { cluster } = this.#options
-    this.#options.say('kill -9 all nodes at once')
-    this.counts.kills += cluster.nodes.length
-    await Promise.all(cluster.nodes.map((node) => node.kill()))
-    await Promise.all(cluster.nodes.map((node) => this.#startNode(node)))
-  }
-
-  async #startNode(node: LocalNode): Promise<void> {
-    this.counts.restarts++
-    await node.start()
-  }
-
-  async #healed(): Promise<void> {
-    const { cluster, watcher } = this.#options
-    await until('every shard has three live masters', async () => allMastersLive(cluster, await watcher.status()), HEAL_MS_MAX)
-  }
-
-  // ---- workers -------------------------------------------------------------------------------------------------------
-
-  async #breakWorkers(): Promise<void> {
-    const { random, workers, inquiry } = this.#options
-    while (!this.#over()) {
-      await this.#rest(2 * STEP_MS_MAX)
-      const worker = random.pick(workers)
-      if (random.chance(0.5)) {
-        this.#options.say(`stop ${worker.name}`)
-        this.counts.pauses++
-        worker.child.pause()
-        await delay(LEASE_MS * (1.2 + random.fraction()))
-        worker.child.resume()
-      } else {
-        this.#options.say(`kill -9 ${worker.name}`)
-        this.counts.kills++
-        const { name } = worker
-        await worker.child.kill()
-        inquiry.follow(name)
-        await this.#rest(STEP_MS_MAX)
-        this.counts.restarts++
-        worker.start()
-      }
-    }
-  }
-
-  // ---- time ----------------------------------------------------------------------------------------------------------
-
-  #over(): boolean {
-    return performance.now() >= this.#endAt
-  }
-
-  async #rest(msMax: number): Promise<void> {
-    const { show, random } = this.#options
-    show((performance.now() - this.#startedAt) / (this.#endAt - this.#startedAt), `${this.counts.kills} kills, ${this.counts.pauses} stops, ${this.counts.restarts} restarts`)
-    await delay(random.below(msMax))
   }
 }

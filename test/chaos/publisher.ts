@@ -5,8 +5,7 @@ import { recordAdds, type KeyedJob } from '@horus/node/history/publisher'
 import { Recorder } from '@horus/node/history/recorder'
 import { endWithParent } from '@horus/node/local/children'
 import { delay } from '@horus/node/local/until'
-import { Horus } from '@horus/sdk'
-import { CONNECT_TIMEOUT, readSettings, TOPIC, type FromPublisher, type ToPublisher } from './settings.ts'
+import { connectAs, readSettings, TOPIC, type FromPublisher, type ToPublisher } from './settings.ts'
 
 const BATCH_MAX = 16
 const PAUSE_MS_MAX = 40
@@ -22,11 +21,12 @@ process.on('message', (message: ToPublisher) => {
 })
 endWithParent()
 
-const horus = await Horus.connect({ cluster: settings.cluster, seeds: settings.seeds, connectTimeout: CONNECT_TIMEOUT })
+const horus = await connectAs(settings)
 const inFlight = new Set<Promise<boolean>>()
 let count = 0
+const padding = (): Record<string, string> => (settings.paddingBytesMax === 0 ? {} : { padding: 'x'.repeat(random.below(settings.paddingBytesMax)) })
 while (!finishing) {
-  const jobs: KeyedJob[] = Array.from({ length: random.between(1, BATCH_MAX) }, () => ({ name: 'job', key: `${settings.name}/${++count}`, data: {} }))
+  const jobs: KeyedJob[] = Array.from({ length: random.between(1, BATCH_MAX) }, () => ({ name: 'job', key: `${settings.name}/${++count}`, data: padding() }))
   const adding = recordAdds(horus, TOPIC, recorder, jobs)
   inFlight.add(adding)
   void adding.finally(() => inFlight.delete(adding))

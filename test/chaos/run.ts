@@ -1,34 +1,47 @@
 //! One chaos run: starts everything, lets `Faults` break it, heals it, drains it and has the history judged.
 
-import { mkdirSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Random } from '@horus/core/random'
 import { checkHistory, type Finding } from '@horus/node/history/check'
 import { readHistory } from '@horus/node/history/recorder'
-import { randomSubnet } from '@horus/node/local/addresses'
+import { randomSubnetPair } from '@horus/node/local/addresses'
 import { LocalCluster } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
 import { allMastersLive } from '@horus/node/local/watch'
-import { Horus } from '@horus/sdk'
 import { Client } from './clients.ts'
-import { Faults } from './faults.ts'
+import type { Counts } from './counts.ts'
+import { Faults, type FaultsOptions } from './faults.ts'
 import { Inquiry } from './inquiry.ts'
+import type { LinkFaults } from './link-faults.ts'
+import { Namespaces } from './namespaces.ts'
+import { ProxyFaults } from './proxy-faults.ts'
+import { Proxy } from './proxy.ts'
 import { reportUnended } from './report.ts'
+import { SmallDisk } from './small-disk.ts'
 import { TOPIC, type ToPublisher } from './settings.ts'
 
 export interface ChaosOptions {
   readonly seconds: number
   readonly seed: number
+  /** A network namespace for each node; else a proxy on loopback addresses stands before it. */
+  readonly netns?: boolean
+  /** One node has a disk that becomes full. */
+  readonly diskFull?: boolean
+  /** A folder that is made for the histories of a run in which a promise was broken. */
+  readonly keep?: string | undefined
   readonly say: (text: string) => void
   readonly show: (fraction: number, text: string) => void
 }
 
-export interface ChaosOutcome {
+export interface ChaosOutcome extends Readonly<Counts> {
   readonly seconds: number
   readonly seed: number
-  readonly kills: number
-  readonly pauses: number
-  readonly restarts: number
+  /** Nodes that ended by themselves. */
+  readonly died: number
+  /** Whether the cluster did not become whole again, or its last jobs did not end, in time. */
+  readonly stuck: number
   readonly acknowledged: number
   readonly completed: number
   readonly lost: number
@@ -48,31 +61,64 @@ const FOUND_MS_MAX = 30_000
 const HEAL_MS_MAX = 40_000
 const DRAIN_MS_MAX = 40_000
 const STOP_MS_MAX = 15_000
+/** Enough that a segment is full in less than a minute. */
+const PADDING_BYTES_MAX = 8192
 
 export function faultsOf(outcome: ChaosOutcome): number {
-  return outcome.lost + outcome.doublyLeased + outcome.rerunAfterComplete + outcome.phantoms + outcome.duplicates
+  return outcome.lost + outcome.doublyLeased + outcome.rerunAfterComplete + outcome.phantoms + outcome.duplicates + outcome.died + outcome.stuck
 }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
-  const random = new Random(options.seed)
-  const cluster = new LocalCluster({ cluster: `chaos-${process.pid}`, subnet: await randomSubnet(NODES), expect: NODES, replaceAfter: '1s' })
   const clients: Client[] = []
+  const scene = await prepare(options)
   try {
-    return await play(options, random, cluster, clients)
+    return await play(options, scene, clients)
   } finally {
     await Promise.all(clients.map((client) => client.child.kill()))
-    await cluster.close()
+    scene.disk?.small.close()
+    await scene.cluster.close()
+    await scene.links.close()
   }
 }
 
-async function play(options: ChaosOptions, random: Random, cluster: LocalCluster, clients: Client[]): Promise<ChaosOutcome> {
+interface Scene {
+  readonly cluster: LocalCluster
+  readonly links: LinkFaults
+  readonly disk: FaultsOptions['disk']
+  readonly secret: string | undefined
+}
+
+async function prepare(options: ChaosOptions): Promise<Scene> {
+  const name = `chaos-${process.pid}`
+  const common = { cluster: name, expect: NODES, replaceAfter: '1s' }
+  if (options.netns === true) {
+    const links = new Namespaces(NODES)
+    const secret = randomBytes(32).toString('hex')
+    const cluster = new LocalCluster({ ...common, subnet: links.subnet, secret, through: (number) => links.through(number - 1) })
+    return { cluster, links, secret, disk: options.diskFull === true ? smallDiskOf(cluster) : undefined }
+  }
+  const [subnet, advertised] = await randomSubnetPair(NODES)
+  const proxy = new Proxy({ listening: subnet.addresses, advertised: advertised.addresses })
+  await proxy.open()
+  const cluster = new LocalCluster({ ...common, subnet, advertised })
+  return { cluster, links: new ProxyFaults(proxy, NODES), secret: undefined, disk: options.diskFull === true ? smallDiskOf(cluster) : undefined }
+}
+
+function smallDiskOf(cluster: LocalCluster): FaultsOptions['disk'] {
+  const node = cluster.nodes[0]!
+  return { node, small: new SmallDisk(node.dataDir) }
+}
+
+async function play(options: ChaosOptions, scene: Scene, clients: Client[]): Promise<ChaosOutcome> {
+  const { cluster, links, disk, secret } = scene
+  const random = new Random(options.seed)
   options.say(`${NODES} nodes on ${cluster.addresses.join(', ')}, seed ${options.seed}`)
   await cluster.start()
-  const watcher = await Horus.connect({ cluster: cluster.name, seeds: cluster.addresses })
+  const watcher = await cluster.connect()
   const history = join(cluster.folder, 'history')
   mkdirSync(history)
   await until('the cluster is founded', async () => allMastersLive(cluster, await watcher.status()), FOUND_MS_MAX)
-  const settings = { cluster: cluster.name, seeds: cluster.addresses, history }
+  const settings = { cluster: cluster.name, seeds: cluster.addresses, history, paddingBytesMax: disk === undefined ? 0 : PADDING_BYTES_MAX, ...(secret === undefined ? {} : { secret }) }
   let finished = 0
   for (let i = 1; i <= PUBLISHERS; i++) clients.push(new Client('publisher', i, { settings, random: random.fork(), say: options.say, onMessage: () => void finished++ }))
   for (let i = 1; i <= WORKERS; i++) {
@@ -81,13 +127,14 @@ async function play(options: ChaosOptions, random: Random, cluster: LocalCluster
   await until('the first job is completed', async () => (await watcher.counts(TOPIC)).completed > 0, FOUND_MS_MAX)
 
   const inquiry = new Inquiry(watcher, history)
-  const faults = new Faults({ cluster, watcher, random: random.fork(), workers: clients.filter((client) => client.role === 'worker'), inquiry, say: options.say, show: options.show })
+  const faults = new Faults({ cluster, watcher, random: random.fork(), links, disk, clients, inquiry, say: options.say, show: options.show })
   await faults.runFor(options.seconds * 1000)
 
   options.say('healed: the last jobs are worked off')
   for (const client of clients) if (client.role === 'publisher') client.child.send({ kind: 'finish' } satisfies ToPublisher)
   const tried = async (waiting: Promise<unknown>): Promise<void> => {
     await waiting.catch(async (error: unknown) => {
+      faults.stuck++
       options.say((error as Error).message)
       await reportUnended({ cluster, watcher, clients, say: options.say }).catch((reason: unknown) => options.say(`no report: ${(reason as Error).message}`))
     })
@@ -101,6 +148,8 @@ async function play(options: ChaosOptions, random: Random, cluster: LocalCluster
   await tried(inquiry.settle(() => readHistory(history)))
   await Promise.all(clients.map((client) => client.child.stop(STOP_MS_MAX)))
   await watcher.close()
-  const { acknowledged, completed, lost, doublyLeased, redelivered, rerunAfterComplete, phantoms, duplicates, longestGapMs, findings } = checkHistory(readHistory(history))
-  return { seconds: options.seconds, seed: options.seed, ...faults.counts, acknowledged, completed, lost, doublyLeased, redelivered, rerunAfterComplete, phantoms, duplicates, longestGapMs, findings }
+  const { elapsedMs: _, ...verdict } = checkHistory(readHistory(history))
+  const outcome = { seconds: options.seconds, seed: options.seed, ...faults.counts, ...verdict, died: faults.died, stuck: faults.stuck }
+  if (options.keep !== undefined && faultsOf(outcome) > 0) cpSync(history, options.keep, { recursive: true })
+  return outcome
 }

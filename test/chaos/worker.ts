@@ -5,8 +5,7 @@ import { Recorder } from '@horus/node/history/recorder'
 import { recordWork } from '@horus/node/history/worker'
 import { endWithParent } from '@horus/node/local/children'
 import { delay } from '@horus/node/local/until'
-import { Horus } from '@horus/sdk'
-import { CONNECT_TIMEOUT, type FromWorker, LEASE, LEASE_MS, readSettings, TOPIC, type ToWorker } from './settings.ts'
+import { connectAs, type FromWorker, LEASE, LEASE_MS, readSettings, TOPIC, type ToWorker } from './settings.ts'
 
 const CONCURRENCY = 40
 const QUICK_MS_MAX = 20
@@ -17,7 +16,7 @@ const settings = readSettings()
 const random = new Random(settings.seed)
 const recorder = new Recorder(settings.history, settings.name)
 endWithParent()
-const horus = await Horus.connect({ cluster: settings.cluster, seeds: settings.seeds, connectTimeout: CONNECT_TIMEOUT })
+const horus = await connectAs(settings)
 const worker = recordWork(horus, recorder, {
   topic: TOPIC,
   concurrency: CONCURRENCY,

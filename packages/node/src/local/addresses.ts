@@ -8,6 +8,7 @@ import type { HostPort } from '@horus/transport'
 
 /** A /29: eight addresses, of which five to seven are taken. */
 export const SUBNET_BITS = 29
+const SUBNET_SIZE = 2 ** (32 - SUBNET_BITS)
 const TRIES_MAX = 200
 
 export interface Subnet {
@@ -52,16 +53,34 @@ export async function freePort(host: string): Promise<number> {
 
 /** `count` addresses from `network` (such as `127.0.0`) with one port that is free on all of them. */
 export async function subnetOf(network: string, count: number): Promise<Subnet> {
-  for (let i = 0; i < TRIES_MAX; i++) {
-    const port = randomInt(10_000, 32_000)
-    const addresses = Array.from({ length: count }, (_, n) => ({ host: `${network}.${n + 1}`, port }))
-    const free = await Promise.all(addresses.map(isFree))
-    if (free.every(Boolean)) return { range: `${network}.0/${SUBNET_BITS}`, port, addresses }
-  }
-  throw new Error(`no port is free on ${count} addresses of ${network}.0/${SUBNET_BITS}`)
+  const [subnet] = await subnetsOf(network, count, 1)
+  return subnet!
 }
 
 /** A subnet that another run on this machine is unlikely to have: two clusters side by side must not meet. */
 export function randomSubnet(count: number): Promise<Subnet> {
-  return subnetOf(`127.${randomInt(1, 255)}.${randomInt(0, 256)}`, count)
+  return subnetOf(randomNetwork(), count)
+}
+
+/** Two of them side by side with the same port: one to listen on, one to advertise, with something in between. */
+export async function randomSubnetPair(count: number): Promise<readonly [Subnet, Subnet]> {
+  const [one, other] = await subnetsOf(randomNetwork(), count, 2)
+  return [one!, other!]
+}
+
+const randomNetwork = (): string => `127.${randomInt(1, 255)}.${randomInt(0, 256)}`
+
+async function subnetsOf(network: string, count: number, subnets: number): Promise<readonly Subnet[]> {
+  for (let i = 0; i < TRIES_MAX; i++) {
+    const port = randomInt(10_000, 32_000)
+    const found = Array.from({ length: subnets }, (_, number): Subnet => subnetAt(network, number * SUBNET_SIZE, port, count))
+    const free = await Promise.all(found.flatMap(({ addresses }) => addresses).map(isFree))
+    if (free.every(Boolean)) return found
+  }
+  throw new Error(`no port is free on ${count} addresses of ${network}.0/${SUBNET_BITS}`)
+}
+
+/** The addresses behind `first`, whether they are free or not. */
+export function subnetAt(network: string, first: number, port: number, count: number): Subnet {
+  return { range: `${network}.${first}/${SUBNET_BITS}`, port, addresses: Array.from({ length: count }, (_, n) => ({ host: `${network}.${first + n + 1}`, port })) }
 }

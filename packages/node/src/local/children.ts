@@ -11,6 +11,8 @@ let armed = false
 export interface ChildOptions {
   readonly args?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
+  /** A command that becomes the process, such as `ip netns exec NAME`: it must keep pid and open files, as exec does. */
+  readonly through?: readonly string[]
   /** Called for each message of the child. */
   readonly onMessage?: (message: unknown) => void
   /** Called for each line of its standard output. */
@@ -26,7 +28,8 @@ export class Child {
 
   constructor(script: string, options: ChildOptions = {}) {
     arm()
-    this.process = fork(script, options.args ?? [], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execArgv: [], env: { ...environment(), ...options.env } })
+    const [execPath, ...execArgv] = [...(options.through ?? []), process.execPath]
+    this.process = fork(script, options.args ?? [], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], execPath, execArgv, env: { ...environment(), ...options.env } })
     living.add(this.process)
     this.ended = new Promise((resolve) => {
       this.process.once('close', (code, signal) => {

@@ -4,8 +4,10 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type ClientOptions, Horus } from '@horus/sdk'
+import type { HostPort } from '@horus/transport'
 import type { Subnet } from './addresses.ts'
-import { Child, removeAtExit, removeNow } from './children.ts'
+import { Child, type ChildOptions, removeAtExit, removeNow } from './children.ts'
 
 const MAIN = fileURLToPath(new URL('../main.js', import.meta.url))
 const START_MS_MAX = 60_000
@@ -15,7 +17,15 @@ export interface LocalClusterOptions {
   readonly subnet: Subnet
   readonly expect: number
   readonly replaceAfter?: string
+  /** Where others reach the nodes, if something stands between: addresses in the order of `subnet`. */
+  readonly advertised?: Subnet
+  /** What nodes and clients share; mandatory beyond loopback. */
+  readonly secret?: string
+  /** A command that starts the node's process in place of this one, such as `ip netns exec NAME`; by the node's number. */
+  readonly through?: (number: number) => readonly string[]
 }
+
+const textOf = ({ host, port }: HostPort): string => `${host}:${port}`
 
 /** A node process; killed and started again it stays the same node, since its directory stays. */
 export class LocalNode {
@@ -23,16 +33,18 @@ export class LocalNode {
   readonly address: string
   readonly dataDir: string
   readonly #args: readonly string[]
+  readonly #options: Pick<ChildOptions, 'through' | 'env'>
   #child: Child | undefined
   /** Known once it has started. */
   id = ''
   value = 0
 
-  constructor(number: number, address: string, dataDir: string, args: readonly string[]) {
+  constructor(number: number, address: string, dataDir: string, args: readonly string[], options: Pick<ChildOptions, 'through' | 'env'> = {}) {
     this.number = number
     this.address = address
     this.dataDir = dataDir
     this.#args = args
+    this.#options = options
   }
 
   get running(): boolean {
@@ -53,6 +65,7 @@ export class LocalNode {
     const opened = new Promise<void>((resolve) => (listening = resolve))
     const child = new Child(MAIN, {
       args: ['start', '--json', ...this.#args],
+      ...this.#options,
       onLine: (line) => {
         const event = JSON.parse(line) as { readonly event: string; readonly nodeId?: string; readonly value?: number }
         if (event.event !== 'listening') return
@@ -94,17 +107,29 @@ export class LocalCluster {
   readonly name: string
   readonly folder: string
   readonly nodes: readonly LocalNode[]
+  readonly #secret: string | undefined
 
   constructor(options: LocalClusterOptions) {
     this.name = options.cluster
     this.folder = mkdtempSync(join(tmpdir(), 'horus-local-'))
     removeAtExit(this.folder)
-    this.nodes = options.subnet.addresses.map(({ host, port }, i) => {
-      const dataDir = join(this.folder, `node-${i + 1}`)
-      const args = ['--cluster', options.cluster, '--data', dataDir, '--listen', `${host}:${port}`, '--range', options.subnet.range, '--expect', String(options.expect)]
+    this.#secret = options.secret
+    const { subnet, advertised = subnet } = options
+    this.nodes = subnet.addresses.map((listen, i) => {
+      const number = i + 1
+      const dataDir = join(this.folder, `node-${number}`)
+      const address = textOf(advertised.addresses[i]!)
+      const args = ['--cluster', options.cluster, '--data', dataDir, '--listen', textOf(listen), '--advertise', address, '--range', advertised.range, '--expect', String(options.expect)]
       if (options.replaceAfter !== undefined) args.push('--replace-after', options.replaceAfter)
-      return new LocalNode(i + 1, `${host}:${port}`, dataDir, args)
+      // By a variable: `ps` shows the arguments.
+      const env: Record<string, string> = options.secret === undefined ? {} : { HORUS_SECRET: options.secret }
+      return new LocalNode(number, address, dataDir, args, { through: options.through?.(number) ?? [], env })
     })
+  }
+
+  /** A client of this cluster; of all its nodes, unless `nodes` are named. */
+  connect(options: ClientOptions & { readonly nodes?: string | readonly string[] } = {}): Promise<Horus> {
+    return Horus.connect({ cluster: this.name, nodes: this.addresses, ...(this.#secret === undefined ? {} : { secret: this.#secret }), ...options })
   }
 
   get addresses(): readonly string[] {

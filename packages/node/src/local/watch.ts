@@ -1,6 +1,5 @@
 //! What the driver of a cluster asks of it: which shards there are, who leads them, whether all their masters live.
 
-import { Horus } from '@horus/sdk'
 import { oneLine } from '../errors.ts'
 import type { LocalCluster, LocalNode } from './cluster.ts'
 
@@ -42,7 +41,7 @@ export function viewsOf(cluster: LocalCluster): Promise<readonly string[]> {
   return Promise.all(cluster.nodes.map(async (node) => {
     if (!isLive(node)) return `node ${node.number}: not running; ${node.errors}`
     try {
-      const client = await Horus.connect({ cluster: cluster.name, nodes: node.address, connectTimeout: VIEW_MS_MAX, requestTimeout: VIEW_MS_MAX })
+      const client = await cluster.connect({ nodes: node.address, connectTimeout: VIEW_MS_MAX, requestTimeout: VIEW_MS_MAX })
       const { nodes, shards } = await client.status().finally(() => void client.close())
       const name = (id: string | undefined): string => (id === undefined ? '-' : `${cluster.nodeOf(id)?.number ?? '?'}`)
       return `node ${node.number}: ${nodes.map((other) => `${name(other.id)} ${other.state}${other.admitted ? '' : ' (not admitted)'}`).join(', ')}; ${
