@@ -2,7 +2,7 @@
 //! the end of whatever was acknowledged and never seen to complete.
 
 import { jobsInDoubt } from '@horus/node/history/check'
-import { detailOf, Doubts } from '@horus/node/history/doubts'
+import { Doubts, foundOf } from '@horus/node/history/doubts'
 import type { HistoryEvent } from '@horus/node/history/event'
 import { readHistoryOf, Recorder } from '@horus/node/history/recorder'
 import type { Horus } from '@horus/sdk'
@@ -36,8 +36,7 @@ export class Inquiry {
     for (const event of events) if (event.kind === 'acknowledged') for (const id of event.ids) open.add(id)
     for (const event of events) if (event.kind === 'completed' || (event.kind === 'found' && event.state === 'completed')) open.delete(event.id)
     for (const id of [...open].slice(0, SETTLE_MAX)) {
-      const job = await this.#horus.job(TOPIC, id)
-      this.#recorder.record({ kind: 'found', id, state: job?.state ?? 'gone', ...(job === undefined ? {} : { detail: detailOf(job) }) })
+      this.#recorder.record(foundOf(id, await this.#horus.job(TOPIC, id)))
     }
   }
 }

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { cpSync, mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Random } from '@horus/core/random'
 import { checkHistory, type Finding } from '@horus/node/history/check'
 import { readHistory } from '@horus/node/history/recorder'
@@ -55,6 +56,7 @@ export interface ChaosOutcome extends Readonly<Counts> {
 }
 
 const NODES = 5
+const NODE_SCRIPT = fileURLToPath(new URL('./node.js', import.meta.url))
 const PUBLISHERS = 2
 const WORKERS = 3
 const FOUND_MS_MAX = 30_000
@@ -62,7 +64,7 @@ const HEAL_MS_MAX = 40_000
 const DRAIN_MS_MAX = 40_000
 const STOP_MS_MAX = 15_000
 /** Enough that a segment is full in less than a minute. */
-const PADDING_BYTES_MAX = 8192
+const PADDING_BYTES_MAX = 2048
 
 export function faultsOf(outcome: ChaosOutcome): number {
   return outcome.lost + outcome.doublyLeased + outcome.rerunAfterComplete + outcome.phantoms + outcome.duplicates + outcome.died + outcome.stuck
@@ -90,7 +92,7 @@ interface Scene {
 
 async function prepare(options: ChaosOptions): Promise<Scene> {
   const name = `chaos-${process.pid}`
-  const common = { cluster: name, expect: NODES, replaceAfter: '1s' }
+  const common = { cluster: name, expect: NODES, replaceAfter: '1s', script: NODE_SCRIPT }
   if (options.netns === true) {
     const links = new Namespaces(NODES)
     const secret = randomBytes(32).toString('hex')
@@ -113,6 +115,7 @@ async function play(options: ChaosOptions, scene: Scene, clients: Client[]): Pro
   const { cluster, links, disk, secret } = scene
   const random = new Random(options.seed)
   options.say(`${NODES} nodes on ${cluster.addresses.join(', ')}, seed ${options.seed}`)
+  for (const node of cluster.nodes) node.onLog = (text) => options.say(`  node ${node.number}: ${text}`)
   await cluster.start()
   const watcher = await cluster.connect()
   const history = join(cluster.folder, 'history')

@@ -5,8 +5,8 @@ import { execFileSync } from 'node:child_process'
 import { closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** The journal's segments of 64 MiB: the active one, spares, the copy that recovery makes, and a few closed ones. */
-const SIZE_MIB = 448
+/** A dozen of a chaos node's segments: the active one, spares, the copy that recovery makes, and a few closed ones. */
+const SIZE_MIB = 96
 const STEPS = [1024 * 1024, 4096, 1] as const
 
 export class SmallDisk {

@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Replica } from '@horus/core/replica'
-import type { Identity, ReplicaEvent } from '@horus/core/replica'
+import type { Identity, ReplicaEvent, ReplicaTuning } from '@horus/core/replica'
 import type { Address } from '@horus/core/units'
 import { type ClusterStatus, Horus } from '@horus/sdk'
 import { resolveConfig, type NodeConfig, type NodeOptions } from './config.ts'
@@ -65,12 +65,12 @@ export async function startNode(options: NodeOptions, onEvent?: (event: NodeEven
   }
 }
 
-/** A node without a client of its own, as a process that does nothing else wants it. */
-export async function runNode(options: NodeOptions, onEvent: (event: NodeEvent) => void = () => {}): Promise<RunningNode> {
+/** A node without a client of its own, as a process that does nothing else wants it. `tuning` is for tests: small segments are soon full. */
+export async function runNode(options: NodeOptions, onEvent: (event: NodeEvent) => void = () => {}, tuning: ReplicaTuning = {}): Promise<RunningNode> {
   const config = await resolveConfig(options)
   const listen = await freeAddress(config)
   const directory = await openDirectory(config)
-  const node = new RunningNode(config, listen, directory, onEvent)
+  const node = new RunningNode(config, listen, directory, { onEvent, tuning })
   return await node.start()
 }
 
@@ -124,7 +124,7 @@ export class RunningNode implements HorusNode {
   #setListening: () => void = () => {}
   #waiting: (() => void)[] = []
 
-  constructor(config: NodeConfig, listen: string, directory: OpenDirectory, onEvent: (event: NodeEvent) => void) {
+  constructor(config: NodeConfig, listen: string, directory: OpenDirectory, { onEvent, tuning }: { readonly onEvent: (event: NodeEvent) => void; readonly tuning: ReplicaTuning }) {
     this.#config = config
     this.#listen = listen
     this.#directory = directory
@@ -143,7 +143,7 @@ export class RunningNode implements HorusNode {
       expect: config.expect,
       join: config.join,
       random: randomFromEntropy(),
-      ...(config.replaceAfter === undefined ? {} : { tuning: { replaceAfterMs: config.replaceAfter } }),
+      tuning: { ...tuning, ...(config.replaceAfter === undefined ? {} : { replaceAfterMs: config.replaceAfter }) },
     })
     this.#host = new Host(replica, {
       listening: (identity) => this.#listening(identity),

@@ -18,7 +18,7 @@ const faults = (verdict: Verdict) => verdict.findings.map((finding) => finding.w
 
 test('a job that was added, leased once and completed is without fault', () => {
   const verdict = checkHistory([...begun(), delivered(2, 'a', 7), completed(3, 'a', 7)])
-  assert.deepEqual(verdict, { acknowledged: 1, completed: 1, lost: 0, doublyLeased: 0, rerunAfterComplete: 0, phantoms: 0, duplicates: 0, redelivered: 0, longestGapMs: 2, elapsedMs: 3, findings: [] })
+  assert.deepEqual(verdict, { acknowledged: 1, completed: 1, lost: 0, deadLettered: 0, doublyLeased: 0, rerunAfterComplete: 0, phantoms: 0, duplicates: 0, redelivered: 0, longestGapMs: 2, elapsedMs: 3, findings: [] })
 })
 
 test('an acknowledged add that never completes is lost', () => {
@@ -94,6 +94,15 @@ test('a job that the cluster says is completed is not lost, although its worker 
   const verdict = checkHistory([...begun(), delivered(2, 'a', 7), { kind: 'found', at: 90, id: 'a', state: 'completed' }])
   assert.deepEqual([verdict.completed, verdict.lost], [1, 0])
   assert.equal(checkHistory([...begun(), delivered(2, 'a', 7), { kind: 'found', at: 90, id: 'a', state: 'waiting' }]).lost, 1)
+})
+
+test('a job in the dead-letter queue is lost unless it has used up its attempts or its leases', () => {
+  const dead = (uses: { attempt?: number; lostLeases?: number }): Verdict => checkHistory([...begun(), delivered(2, 'a', 7), { kind: 'found', at: 90, id: 'a', state: 'dead', maxAttempts: 5, ...uses }])
+  const figures = ({ completed, lost, deadLettered }: Verdict) => ({ completed, lost, deadLettered })
+  for (const uses of [{}, { attempt: 4, lostLeases: 0 }, { attempt: 6, lostLeases: 2 }]) assert.deepEqual(figures(dead(uses)), { completed: 0, lost: 1, deadLettered: 0 }, JSON.stringify(uses))
+  for (const uses of [{ attempt: 3, lostLeases: 3 }, { attempt: 5, lostLeases: 0 }, { attempt: 7, lostLeases: 2 }]) assert.deepEqual(figures(dead(uses)), { completed: 0, lost: 0, deadLettered: 1 }, JSON.stringify(uses))
+  const waiting = checkHistory([...begun(), delivered(2, 'a', 7), { kind: 'found', at: 90, id: 'a', state: 'waiting', attempt: 3, maxAttempts: 5, lostLeases: 3 }])
+  assert.deepEqual(figures(waiting), { completed: 0, lost: 1, deadLettered: 0 })
 })
 
 test('a job that was found completed stays so when its retention is over, and is never begun again', () => {

@@ -4,6 +4,7 @@
 //! "ended" with its reason. SIGTERM and SIGINT hand the lead over and end it; so does the end of a parent that started it
 //! with a channel.
 
+import type { ReplicaTuning } from '@horus/core/replica'
 import { mergeOptions, optionOfText, optionsOfEnvironment, optionsOfFile, OPTIONS, variableOf, type NodeOptions } from '../config.ts'
 import { StartError } from '../errors.ts'
 import { runNode, type HorusNode, type NodeEvent } from '../start.ts'
@@ -21,7 +22,8 @@ export function help(): string {
   return `${helpOfFlags(FLAGS)}\n\nEvery flag is also a variable: --secret-file is ${variableOf('secret-file')}. A flag wins over a variable, a variable over --config.`
 }
 
-export async function run(args: readonly string[]): Promise<void> {
+/** `tuning` is for tests. */
+export async function run(args: readonly string[], tuning?: ReplicaTuning): Promise<void> {
   const line = readCommandLine('start', args, FLAGS, 0)
   const flags: Record<string, unknown> = {}
   for (const [flag, name] of byFlag) {
@@ -31,7 +33,7 @@ export async function run(args: readonly string[]): Promise<void> {
   const file = line.text('config') ?? process.env['HORUS_CONFIG']
   const options = mergeOptions(file === undefined || file === '' ? {} : optionsOfFile(file), optionsOfEnvironment(process.env), flags as NodeOptions)
   const report = line.has('json') || process.env['HORUS_JSON'] === 'true' ? reportJson : reportText
-  const node = await runNode(options, report)
+  const node = await runNode(options, report, tuning)
   report({ event: 'listening', nodeId: node.nodeId, value: node.value, address: node.address, cluster: node.cluster })
   endOnSignals(node)
   const reason = await node.ended

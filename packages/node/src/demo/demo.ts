@@ -181,7 +181,8 @@ export class Demo {
       rounds: this.#published.rounds,
       added: verdict.acknowledged,
       completed: verdict.completed,
-      lost: verdict.lost,
+      // No worker is harmed here: nothing has a reason to end in the dead-letter queue.
+      lost: verdict.lost + verdict.deadLettered,
       doublyLeased: verdict.doublyLeased + verdict.rerunAfterComplete + verdict.duplicates + verdict.phantoms,
       redelivered: verdict.redelivered,
       checksumsAgree: checksums.problems.length === 0,

@@ -1,6 +1,7 @@
 //! Judges a recorded history of a real cluster by what Horus promises (DESIGN section 11).
 //!
-//!   lost              an acknowledged add that never completed (I1)
+//!   lost              an acknowledged add that never completed (I1) and is not in the dead-letter queue by the rules: there, a job
+//!                     that used up its attempts or lost as many leases as a job may is counted as deadLettered
 //!   doublyLeased      two acknowledged completions; a token that does not rise; a delivery before the earlier holder's own
 //!                     bound had ended (I2)
 //!   rerunAfterComplete  a delivery of a job whose completion had been acknowledged, or seen by somebody who asked (I3)
@@ -10,6 +11,7 @@
 //! The leader's clock is not seen here, only the workers' own: a lease is taken to run from its delivery to the last bound
 //! that its worker wrote down, or to the moment the worker itself ended it.
 
+import { LOST_LEASES_MAX } from '@horus/core/job/limits'
 import type { HistoryEvent } from './event.ts'
 
 export interface Finding {
@@ -23,6 +25,8 @@ export interface Verdict {
   /** Acknowledged adds that were completed. */
   readonly completed: number
   readonly lost: number
+  /** Acknowledged adds that failed or lost their leases so often that they wait for an operator: no fault of the cluster. */
+  readonly deadLettered: number
   readonly doublyLeased: number
   readonly rerunAfterComplete: number
   readonly phantoms: number
@@ -50,6 +54,8 @@ interface JobStory {
   completedToken: number | undefined
   found: string | undefined
   foundDetail: string | undefined
+  /** Dead, and it had used up what a job has. */
+  spent: boolean
   /** The last that a worker said of it. */
   lastWord: string | undefined
 }
@@ -118,6 +124,7 @@ class Judge {
         if (job.found === 'completed') return
         job.found = event.state
         job.foundDetail = event.detail
+        job.spent = isSpent(event)
         return
       }
       default:
@@ -127,16 +134,19 @@ class Judge {
 
   verdict(): Verdict {
     let completed = 0
+    let deadLettered = 0
     for (const [id, job] of this.#jobs) {
       if (job.key !== undefined && this.#refused.has(job.key)) this.#find('phantom', id, `its add '${job.key}' failed with NoQuorum, yet it was delivered`)
       if (!job.acknowledged) continue
       if (job.completedToken !== undefined || job.found === 'completed') completed++
+      else if (job.spent) deadLettered++
       else this.#find('lost', id, `acknowledged, but never completed (${endOf(job)})`)
     }
     return {
       acknowledged: this.#acknowledged,
       completed,
-      lost: this.#acknowledged - completed,
+      lost: this.#acknowledged - completed - deadLettered,
+      deadLettered,
       doublyLeased: this.#count('doublyLeased'),
       rerunAfterComplete: this.#count('rerunAfterComplete'),
       phantoms: this.#count('phantom'),
@@ -206,7 +216,7 @@ class Judge {
   #job(id: string): JobStory {
     let job = this.#jobs.get(id)
     if (!job) {
-      job = { leases: [], key: undefined, acknowledged: false, completedToken: undefined, found: undefined, foundDetail: undefined, lastWord: undefined }
+      job = { leases: [], key: undefined, acknowledged: false, completedToken: undefined, found: undefined, foundDetail: undefined, spent: false, lastWord: undefined }
       this.#jobs.set(id, job)
     }
     return job
@@ -225,6 +235,10 @@ class Judge {
     for (const finding of this.#findings) if (finding.what === what) ids.add(finding.id)
     return ids.size
   }
+}
+
+function isSpent({ state, attempt = 0, maxAttempts = Infinity, lostLeases = 0 }: Extract<HistoryEvent, { kind: 'found' }>): boolean {
+  return state === 'dead' && (lostLeases >= LOST_LEASES_MAX || attempt - lostLeases >= maxAttempts)
 }
 
 const LEASES_TOLD = 4

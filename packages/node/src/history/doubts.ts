@@ -4,7 +4,8 @@
 
 import type { Horus, JobInfo } from '@horus/sdk'
 import { until } from '../local/until.ts'
-import type { Recorder } from './recorder.ts'
+import type { HistoryEvent } from './event.ts'
+import type { Recorder, WithoutStamp } from './recorder.ts'
 
 /** Longer than all nodes take to come back after they were killed at once. */
 const ASK_MS_MAX = 90_000
@@ -37,11 +38,17 @@ export class Doubts {
 
   async #ask(id: string): Promise<boolean> {
     const job = await this.#horus.job(this.#topic, id)
-    const state = job?.state ?? 'gone'
-    const over = job === undefined || state === 'completed' || state === 'cancelled' || state === 'dead'
-    if (over) this.#recorder.record({ kind: 'found', id, state })
+    const over = job === undefined || job.state === 'completed' || job.state === 'cancelled' || job.state === 'dead'
+    if (over) this.#recorder.record(foundOf(id, job))
     return over
   }
+}
+
+/** What the cluster says of a job, for the history; undefined where it knows none. */
+export function foundOf(id: string, job: JobInfo | undefined): WithoutStamp<HistoryEvent> {
+  if (job === undefined) return { kind: 'found', id, state: 'gone' }
+  const { state, attempt, maxAttempts, lostLeases } = job
+  return { kind: 'found', id, state, attempt, maxAttempts, lostLeases, detail: detailOf(job) }
 }
 
 /** What is worth knowing of a job that should have ended. */

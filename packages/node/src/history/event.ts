@@ -23,8 +23,8 @@ export type HistoryEvent =
   | { readonly kind: 'completed'; readonly at: number; readonly process: string; readonly id: string; readonly token: number }
   /** The worker ended the lease itself (`failed`, `released`) or was told that it is no longer its own (`lost`). */
   | { readonly kind: 'gaveUp'; readonly at: number; readonly process: string; readonly id: string; readonly token: number; readonly reason: 'failed' | 'released' | 'lost' }
-  /** `detail`: what else the cluster says of the job, for people. */
-  | { readonly kind: 'found'; readonly at: number; readonly process?: string; readonly id: string; readonly state: string; readonly detail?: string }
+  /** `detail`: what else the cluster says of the job, for people. Attempts include those that ended by a lost lease. */
+  | { readonly kind: 'found'; readonly at: number; readonly process?: string; readonly id: string; readonly state: string; readonly detail?: string; readonly attempt?: number; readonly maxAttempts?: number; readonly lostLeases?: number }
 
 /** The one clock of all processes of this machine, in milliseconds. */
 export function clock(): number {

@@ -4,7 +4,8 @@ import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeSync }
 import { join } from 'node:path'
 import { clock, type HistoryEvent } from './event.ts'
 
-type WithoutStamp<E> = E extends unknown ? Omit<E, 'at' | 'process'> : never
+/** As it is handed in; the recorder adds when and who. */
+export type WithoutStamp<E> = E extends unknown ? Omit<E, 'at' | 'process'> : never
 
 const HISTORY_SUFFIX = '.history.jsonl'
 

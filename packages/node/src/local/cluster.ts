@@ -19,6 +19,8 @@ export interface LocalClusterOptions {
   readonly replaceAfter?: string
   /** Where others reach the nodes, if something stands between: addresses in the order of `subnet`. */
   readonly advertised?: Subnet
+  /** The script of a node's process, which takes the arguments of `horus start`. Default: that one. */
+  readonly script?: string
   /** What nodes and clients share; mandatory beyond loopback. */
   readonly secret?: string
   /** A command that starts the node's process in place of this one, such as `ip netns exec NAME`; by the node's number. */
@@ -27,19 +29,26 @@ export interface LocalClusterOptions {
 
 const textOf = ({ host, port }: HostPort): string => `${host}:${port}`
 
+/** How a node's process is made. */
+export interface NodeProcess extends Pick<ChildOptions, 'through' | 'env'> {
+  readonly script?: string
+}
+
 /** A node process; killed and started again it stays the same node, since its directory stays. */
 export class LocalNode {
   readonly number: number
   readonly address: string
   readonly dataDir: string
   readonly #args: readonly string[]
-  readonly #options: Pick<ChildOptions, 'through' | 'env'>
+  readonly #options: NodeProcess
   #child: Child | undefined
   /** Known once it has started. */
   id = ''
   value = 0
+  /** Called for each line of its log. */
+  onLog: (text: string) => void = () => {}
 
-  constructor(number: number, address: string, dataDir: string, args: readonly string[], options: Pick<ChildOptions, 'through' | 'env'> = {}) {
+  constructor(number: number, address: string, dataDir: string, args: readonly string[], options: NodeProcess = {}) {
     this.number = number
     this.address = address
     this.dataDir = dataDir
@@ -63,11 +72,13 @@ export class LocalNode {
   async start(): Promise<void> {
     let listening = () => {}
     const opened = new Promise<void>((resolve) => (listening = resolve))
-    const child = new Child(MAIN, {
+    const { script = MAIN, ...process } = this.#options
+    const child = new Child(script, {
       args: ['start', '--json', ...this.#args],
-      ...this.#options,
+      ...process,
       onLine: (line) => {
-        const event = JSON.parse(line) as { readonly event: string; readonly nodeId?: string; readonly value?: number }
+        const event = JSON.parse(line) as { readonly event: string; readonly nodeId?: string; readonly value?: number; readonly text?: string }
+        if (event.event === 'log') this.onLog(event.text ?? '')
         if (event.event !== 'listening') return
         this.id = event.nodeId ?? ''
         this.value = event.value ?? 0
@@ -123,7 +134,7 @@ export class LocalCluster {
       if (options.replaceAfter !== undefined) args.push('--replace-after', options.replaceAfter)
       // By a variable: `ps` shows the arguments.
       const env: Record<string, string> = options.secret === undefined ? {} : { HORUS_SECRET: options.secret }
-      return new LocalNode(number, address, dataDir, args, { through: options.through?.(number) ?? [], env })
+      return new LocalNode(number, address, dataDir, args, { through: options.through?.(number) ?? [], env, ...(options.script === undefined ? {} : { script: options.script }) })
     })
   }
 
