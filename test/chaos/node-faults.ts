@@ -27,7 +27,7 @@ export interface NodeFaultsOptions {
 }
 
 /** An idle machine takes a second or two; one that does much else has this long before a cluster counts as stuck. */
-const HEAL_MS_MAX = 60_000
+const HEAL_MS_MAX = 120_000
 const STEP_MS_MAX = 1000
 const WHOLE_KILL_EVERY_MS = 100_000
 const START_ATTEMPTS_MAX = 3
@@ -38,26 +38,29 @@ export class NodeFaults {
   readonly #options: NodeFaultsOptions
   /** Nodes that ended by themselves, which none should. */
   died = 0
+  /** However slow the machine is, these are done once, and all nodes are killed once. */
+  readonly #owed: ('disk' | 'links')[] = []
   #wholeKillAt: number
 
   constructor(options: NodeFaultsOptions) {
     this.#options = options
-    const { pace, random } = options
+    const { pace, random, disk, links } = options
+    if (disk !== undefined) this.#owed.push('disk')
+    if (links !== undefined) this.#owed.push('links')
     this.#wholeKillAt = pace.startedAt + Math.min(WHOLE_KILL_EVERY_MS, pace.endAt - pace.startedAt) * (0.4 + 0.3 * random.fraction())
   }
 
   async run(): Promise<void> {
     const { random, pace, counts, links, disk } = this.#options
-    // However slow the machine is, all nodes are killed once.
-    while (!pace.over || counts.wholeKills === 0) {
+    while (!pace.over || this.#owed.length > 0 || counts.wholeKills === 0) {
       await this.#healed()
       await pace.rest(random, STEP_MS_MAX)
-      if (performance.now() >= this.#wholeKillAt || pace.over) {
+      if (performance.now() >= this.#wholeKillAt || (pace.over && this.#owed.length === 0)) {
         this.#wholeKillAt += WHOLE_KILL_EVERY_MS
         await this.#killAll()
         continue
       }
-      const kind = weighted(random, [['kill', 4], ['pause', 2.5], ['links', links === undefined ? 0 : 3.5], ['disk', disk === undefined ? 0 : 3]] as const)
+      const kind = this.#owed.shift() ?? weighted(random, [['kill', 4], ['pause', 2.5], ['links', links === undefined ? 0 : 3.5], ['disk', disk === undefined ? 0 : 3]] as const)
       const node = kind === 'disk' ? disk?.node : await this.#victim()
       if (!node) continue
       if (kind === 'kill') await this.#kill(node)
