@@ -55,7 +55,9 @@ export class NodeFaults {
     while (!pace.over || this.#owed.length > 0 || counts.wholeKills === 0) {
       await this.#healed()
       await pace.rest(random, STEP_MS_MAX)
-      if (performance.now() >= this.#wholeKillAt || (pace.over && this.#owed.length === 0)) {
+      const ending = pace.over && this.#owed.length === 0
+      if (ending && counts.wholeKills > 0) break
+      if (ending || performance.now() >= this.#wholeKillAt) {
         this.#wholeKillAt += WHOLE_KILL_EVERY_MS
         await this.#killAll()
         continue
