@@ -306,7 +306,7 @@ export class Cluster {
     if (parts.follower.wakeAt <= now.monotonic) parts.follower.wake(now, this.#followerOutbox)
     if (this.#tendAt <= now.monotonic) {
       this.#tendAt = now.monotonic + TEND_MS
-      parts.registrar.receive(now, { kind: 'tend', view: this.#view() }, this.#registrarOutbox)
+      this.#tellRegistrar(now)
     }
     this.#drain(now)
   }
@@ -457,13 +457,21 @@ export class Cluster {
     const leader = hosted?.leader ?? hint?.leader
     const others = this.members.filter((member) => member.clusterId !== undefined && member.node !== this.self && member.state === 'alive').map((member) => member.node)
     parts.caller.receive(now, { kind: 'targets', leader, masters, others }, this.#callerOutbox)
-    parts.registrar.receive(now, { kind: 'role', leading: hosted?.leading ?? false, leader, proposable: hosted?.proposable ?? false }, this.#registrarOutbox)
-    parts.registrar.receive(now, { kind: 'tend', view: this.#view() }, this.#registrarOutbox)
+    this.#tellRegistrar(now)
     this.#follow(now, masters.filter((node) => node !== this.self))
     if (registry.clusterId !== undefined) parts.admission.receive(now, { kind: 'registered', record: registry.node(this.self) }, this.#admissionOutbox)
     for (const record of registry.nodes) if (record.node !== this.self && this.member(record.node) === undefined) this.#out.address(record.node, record.address)
     this.#births.bearNew(registry, this.self, this.state.bornBefore)
     this.#out.changed()
+  }
+
+  /** Also from time to time: a master that takes proposals again, after a hand-over that came to nothing, tells nobody. */
+  #tellRegistrar(now: Now): void {
+    const { registrar } = this.#parts!
+    const { hosted } = this.#registry
+    const leader = hosted?.leader ?? this.hint(REGISTRY_SHARD)?.leader
+    registrar.receive(now, { kind: 'role', leading: hosted?.leading ?? false, leader, proposable: hosted?.proposable ?? false }, this.#registrarOutbox)
+    registrar.receive(now, { kind: 'tend', view: this.#view() }, this.#registrarOutbox)
   }
 
   #follow(now: Now, masters: readonly NodeId[]): void {
