@@ -1,5 +1,6 @@
 //! Bytes that are nearly right: real ones with a few things done to them that break parsers.
 
+import { joined } from '@horus/core/bytes'
 import type { Random } from '@horus/core/random'
 
 /** Values at the edges of lengths and counts. */
@@ -29,23 +30,13 @@ function changed(random: Random, bytes: Uint8Array<ArrayBuffer>, corpus: readonl
     case 3:
       return bytes.slice(0, at)
     case 4:
-      return joined(bytes.subarray(0, at), bytes.subarray(at + count))
+      return joined([bytes.subarray(0, at), bytes.subarray(at + count)])
     case 5:
-      return joined(bytes.subarray(0, at + count), bytes.subarray(at))
+      return joined([bytes.subarray(0, at + count), bytes.subarray(at)])
     default: {
       const other = random.pick(corpus)
       const from = random.below(other.length + 1)
-      return joined(bytes.subarray(0, at), other.subarray(from, from + 1 + random.below(64)), bytes.subarray(at))
+      return joined([bytes.subarray(0, at), other.subarray(from, from + 1 + random.below(64)), bytes.subarray(at)])
     }
   }
-}
-
-function joined(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const result = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    result.set(part, at)
-    at += part.length
-  }
-  return result
 }

@@ -1,20 +1,12 @@
 //! What a node's links are told when they are made, and whom they tell what happens.
 
-import type { ClusterId, NodeId } from '@horus/core/units'
+import type { Identity } from '@horus/core/replica'
+import type { NodeId } from '@horus/core/units'
 import type { ClientHandlers } from './client-links.ts'
 import type { TransportError } from './errors.ts'
 import type { NodeHello } from './hello.ts'
 import type { Keyring } from './keyring.ts'
 import type { Credentials } from './tls.ts'
-
-export interface LinkIdentity {
-  readonly nodeId: NodeId
-  readonly value: number
-  readonly boot: number
-  readonly cluster: string
-  readonly clusterId: ClusterId | undefined
-  readonly generation: number
-}
 
 export interface LinkHandlers extends ClientHandlers {
   linkUp(node: NodeId, hello: NodeHello): void
@@ -29,7 +21,7 @@ export interface LinkHandlers extends ClientHandlers {
 }
 
 export interface LinkOptions {
-  readonly identity: LinkIdentity
+  readonly identity: Identity
   /** Of the software. */
   readonly version: string
   /** Without it only loopback addresses are listened on and dialled. */

@@ -9,6 +9,7 @@
 //! failed and for messages that found no room: always later, never from within a call.
 
 import type { Socket } from 'node:net'
+import type { Identity } from '@horus/core/replica'
 import type { Address, ConnectionId, NodeId } from '@horus/core/units'
 import { AfterTurn } from './after-turn.ts'
 import { demandLoopback, isLoopback, parseAddress, plainHost } from './address.ts'
@@ -18,7 +19,7 @@ import { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { TransportError } from './errors.ts'
 import { type ClientHello, common, decodeGreeting, disagreement, encodeHello, type Hello, type HelloCommon, type NodeHello } from './hello.ts'
-import type { LinkHandlers, LinkIdentity, LinkOptions } from './link-options.ts'
+import type { LinkHandlers, LinkOptions } from './link-options.ts'
 import { Listener } from './listener.ts'
 import { DUPLICATE, judge, Peer, REPLACED } from './peer.ts'
 import { HANDSHAKE_MS_MAX, type ProvenPrincipal } from './tls.ts'
@@ -48,7 +49,7 @@ export class NodeLinks {
   readonly #clients: ClientLinks
   readonly #listener: Listener
   readonly #handshakeMs: number
-  #identity: LinkIdentity
+  #identity: Identity
   /** The host part of the own address, to dial from. */
   #from: string | undefined
   #dirty: Connection[] = []
@@ -81,7 +82,7 @@ export class NodeLinks {
   }
 
   /** What greetings carry from now on. Links to nodes of another cluster end. */
-  identify(identity: LinkIdentity): void {
+  identify(identity: Identity): void {
     this.#identity = identity
     for (const { link } of this.#peers.values()) {
       const refusal = link && disagreement(this.#common(), link.hello)

@@ -7,6 +7,7 @@
 //! it is told so by whom he asks.
 
 import type { Actor, Now } from '../actor.ts'
+import { joined } from '../bytes.ts'
 import { Hash } from '../hash.ts'
 import { FEED_BYTES_MAX, FEED_ENTRIES_MAX, type RegistryFeedMessage, type RegistryMessage } from '../message/registry.ts'
 import type { Random } from '../random.ts'
@@ -288,14 +289,4 @@ export class RegistryFollower implements Actor<FollowerInput, FollowerOutbox> {
   digest(): string {
     return new Hash().number(this.#applied).number(this.#wakeAt).number(this.#patienceMs).text(this.#asked ?? '').number(this.#pieces?.bytes.length ?? 0).digest()
   }
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0))
-  let at = 0
-  for (const piece of pieces) {
-    bytes.set(piece, at)
-    at += piece.length
-  }
-  return bytes
 }

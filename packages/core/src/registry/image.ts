@@ -1,6 +1,7 @@
 //! The registry's state as bytes: what a snapshot of shard 0 is, and what a node that follows is given first.
 //! How to change it: raise FORMAT, keep reading the old one.
 
+import { joined } from '../bytes.ts'
 import { cluster, index, name, node, address, partition, shard } from '../message/fields.ts'
 import { bytes, encode, type Field, list, MalformedMessage, optional, Reader, record, u32, u53, u8, type ValueOf } from '../message/layout.ts'
 import { MASTERS_MAX, type NodeRecord, nodeRecord, PARTITIONS_MAX, SETTINGS_BYTES_MAX } from '../message/registry.ts'
@@ -37,13 +38,7 @@ export function imageOf(state: RegistryState): Uint8Array {
     ...inOrder(state.topics).map((value) => encode(topicRecord, value)),
     ...inOrder(state.shards).map((value) => encode(shardRecord, value)),
   ]
-  const image = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
-  let at = 0
-  for (const part of parts) {
-    image.set(part, at)
-    at += part.length
-  }
-  return image
+  return joined(parts)
 }
 
 /** Throws MalformedMessage. */
