@@ -14,7 +14,7 @@ const FLAGS = {
   json: { value: '', help: 'end with one line of JSON' },
   netns: { value: '', help: 'a network namespace for each node, really parted; wants root' },
   'disk-full': { value: '', help: 'one node has a small disk that becomes full; wants root' },
-  keep: { value: 'DIR', help: 'keep the histories there when a promise was broken' },
+  keep: { value: 'DIR', help: 'keep the histories there' },
 }
 const SECONDS_MAX = 86_400
 const FINDINGS_SHOWN = 20

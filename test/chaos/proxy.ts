@@ -31,6 +31,8 @@ export class Proxy {
   readonly #sockets = new Set<Socket>()
   readonly #servers: Server[] = []
   readonly #datagrams: Datagrams[] = []
+  /** Datagrams that came to a shut gate. */
+  datagramsLost = 0
 
   constructor(options: ProxyOptions) {
     this.#options = options
@@ -100,7 +102,10 @@ export class Proxy {
   #relay(bytes: Buffer, source: number, target: number): void {
     if (source === CLIENTS) return
     const gate = this.gate(source, target)
-    if (gate.isShut('udp')) return
+    if (gate.isShut('udp')) {
+      this.datagramsLost++
+      return
+    }
     if (gate.delayMs === 0) this.#send(bytes, source, target)
     else setTimeout(() => this.#send(bytes, source, target), gate.delayMs).unref()
   }

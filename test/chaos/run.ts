@@ -30,7 +30,7 @@ export interface ChaosOptions {
   readonly netns?: boolean
   /** One node has a disk that becomes full. */
   readonly diskFull?: boolean
-  /** A folder that is made for the histories of a run in which a promise was broken. */
+  /** A folder for the histories. */
   readonly keep?: string | undefined
   readonly say: (text: string) => void
   readonly show: (fraction: number, text: string) => void
@@ -154,6 +154,6 @@ async function play(options: ChaosOptions, scene: Scene, clients: Client[]): Pro
   await watcher.close()
   const { elapsedMs: _, ...verdict } = checkHistory(readHistory(history))
   const outcome = { seconds: options.seconds, seed: options.seed, ...faults.counts, ...verdict, died: faults.died, stuck: faults.stuck }
-  if (options.keep !== undefined && faultsOf(outcome) > 0) cpSync(history, options.keep, { recursive: true })
+  if (options.keep !== undefined) cpSync(history, options.keep, { recursive: true })
   return outcome
 }
