@@ -6,7 +6,7 @@ import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const FOLDERS = ['tidy', 'unit', 'scenarios', 'fuzz', 'simulation', 'chaos', 'e2e']
+const FOLDERS = ['tidy', 'unit', 'scenarios', 'fuzz', 'explorer', 'simulation', 'chaos', 'e2e']
 /** Files at a time. The machines that run this have two cores, and tests that wait for real processes leave room. */
 const CONCURRENCY = 2
 

@@ -1,9 +1,9 @@
-//! A copy of core with a mutant in it, compiled, beside a copy of the compiled simulator that finds that core instead of
-//! the real one.
+//! A copy of core with a mutant in it, compiled, beside a copy of the compiled simulator (or of another part of the tests that runs core) that
+//! finds that core instead of the real one.
 //!
 //!   folder/packages/core/{src,dist}     the mutated sources
 //!   folder/node_modules/@horus/core     leads there
-//!   folder/simulation                   the simulator
+//!   folder/simulation                   the simulator, or whichever parts are wanted
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -13,8 +13,8 @@ import { fileURLToPath } from 'node:url'
 import type { Mutant } from './mutant.ts'
 
 /** This file runs as `test/dist/simulation/mutants/tree.js`. */
-const COMPILED = resolve(dirname(fileURLToPath(import.meta.url)), '..')
-const ROOT = resolve(COMPILED, '..', '..', '..')
+const COMPILED = resolve(dirname(fileURLToPath(import.meta.url)), '..', '..')
+const ROOT = resolve(COMPILED, '..', '..')
 
 /** Why a mutant does not fit the sources, or undefined where it does. */
 export function misfit(mutant: Mutant): string | undefined {
@@ -23,8 +23,8 @@ export function misfit(mutant: Mutant): string | undefined {
   return times === 1 ? undefined : `the text to replace stands ${times} times in ${mutant.file}`
 }
 
-/** Returns the folder; whoever asked for it removes it. Throws when the mutated sources do not compile. */
-export function plant(mutant: Mutant): string {
+/** Parts are folders of the compiled tests. Returns the folder; whoever asked for it removes it. Throws when the mutated sources do not compile. */
+export function plant(mutant: Mutant, parts: readonly string[] = ['simulation']): string {
   const folder = mkdtempSync(join(tmpdir(), 'horus-mutant-'))
   try {
     const core = join(folder, 'packages/core')
@@ -36,7 +36,7 @@ export function plant(mutant: Mutant): string {
     // A function, since `$` in a plain replacement has a meaning of its own.
     writeFileSync(path, readFileSync(path, 'utf8').replace(mutant.find, () => mutant.replace))
     compile(core, mutant)
-    cpSync(COMPILED, join(folder, 'simulation'), { recursive: true })
+    for (const part of parts) cpSync(join(COMPILED, part), join(folder, part), { recursive: true })
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
     mkdirSync(join(folder, 'node_modules/@horus'), { recursive: true })
     symlinkSync(core, join(folder, 'node_modules/@horus/core'), 'dir')

@@ -81,9 +81,19 @@ export class ModelJournal {
     return { hardState, snapshot, firstIndex: first as LogIndex, lastIndex: (first + records.length - 1) as LogIndex, terms, suspect }
   }
 
+  /** The entry as it was last handed over. */
+  live(index: LogIndex): LogRecord | undefined {
+    return this.#live.records[index - this.#live.first]
+  }
+
   /** The entry as the disk has it. */
   durable(index: LogIndex): LogRecord | undefined {
     return this.#durable.records[index - this.#durable.first]
+  }
+
+  /** The term that no crash leads behind. */
+  get durableTerm(): number {
+    return this.#durable.hardState?.term ?? 0
   }
 
   clone(): ModelJournal {
