@@ -35,6 +35,7 @@ export interface NamedScope {
 export const SCOPES: readonly NamedScope[] = [
   scope('log', true, 'three masters, node 1 leads term 1; one entry is proposed, one time-out of node 2 may lead to term 2; no crash', () => masters({ budgets: { timeout: 1, proposal: 1 }, candidates: [1] }), tellMessage),
   scope('pair', false, 'masters 1 and 2, node 1 leads term 1 and node 3 is a learner with the whole log; the leader is asked to put it in the place of node 2; one time-out of node 2, one crash of any node', () => pair({ budgets: { timeout: 1, crash: 1, 'change 2': 1 }, candidates: [1] }), tellMessage),
+  scope('heartbeat', false, 'three masters, node 1 leads term 1; one heartbeat of a leader, one leader steps down since it hears nobody, one time-out of node 2; no entry is proposed, no crash', () => masters({ budgets: { timeout: 1, heartbeat: 1, 'step down': 1 }, candidates: [1] }), tellMessage),
   scope('joint', false, 'three masters, node 1 leads term 1 and node 4 is a learner with the whole log; the leader is asked to put it in the place of node 3; no time-out, no crash', () => swap({ budgets: { 'change 2': 1 }, candidates: [] }), tellMessage),
   scope('log and crash', false, 'as log, and one crash of any node', () => masters({ budgets: { timeout: 1, proposal: 1, crash: 1 }, candidates: [1] }), tellMessage),
   scope('log and copies', false, 'as log, and one message arrives twice', () => masters({ budgets: { timeout: 1, proposal: 1 }, candidates: [1], duplicates: 1 }), tellMessage),
