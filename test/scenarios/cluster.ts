@@ -5,7 +5,7 @@
 //!   begin mail                         start them all, up to a founded cluster with that topic
 //!   clients p w at a                   processes with a client, which know only a at first
 //!
-//! `leader` and `follower` stand for the nodes that lead and follow on the first shard of jobs, `registrar` for the one that leads the registry.
+//! `leader` stands for the node that leads the first shard of jobs, `registrar` for the one that leads the registry.
 
 import { Client } from '@horus/core/client/client'
 import { type Identity, Replica, type ReplicaEvent, type ReplicaObservation, type ReplicaTuning } from '@horus/core/replica'
@@ -21,7 +21,7 @@ import { configurationText, type Masters } from './entries.ts'
 import { diskOf } from './identities.ts'
 import { Ledger, Person } from './person.ts'
 import { storyId } from './names.ts'
-import { registryText, valueText } from './registry-text.ts'
+import { registryText } from './registry-text.ts'
 import type { SceneNode } from './scene-node.ts'
 import { Stage } from './stage.ts'
 import { StoryError } from './story.ts'
@@ -41,10 +41,13 @@ export class ClusterStage extends Stage {
   #founders: readonly Address[] = []
   #tuning: ReplicaTuning = TUNING
   #seed = 1
+  /** Who was elected last. */
   readonly #leaders = new Map<ShardId, string>()
-  readonly #terms = new Map<string, number>()
+  /** Who leads what, as `name shard`. */
+  readonly #leads = new Set<string>()
   readonly #configurations = new Map<ShardId, string>()
-  readonly #applied = new Map<ShardId, number>()
+  /** How far the registry's log has been told. */
+  #toldThrough = 0
   readonly #clusters: ClusterId[] = []
   readonly #identities = new Map<string, Identity>()
   readonly #asked: Asked
@@ -59,25 +62,18 @@ export class ClusterStage extends Stage {
     actions.set('twin', (name, of) => this.#twin(name!, of!))
     actions.set('begin', (topic) => this.#begin(topic))
     actions.set('clients', (...words) => this.#addPeople(words))
-    actions.set('end', (name) => this.#people.get(name ?? '')?.process.crash())
     this.#asked.add(actions)
   }
 
   override node(name: string | undefined): SceneNode {
     if (name === 'leader') return super.node(this.leaderOf(1 as ShardId))
     if (name === 'registrar') return super.node(this.leaderOf(REGISTRY_SHARD))
-    return super.node(name === 'follower' ? this.#follower() : name)
+    return super.node(name)
   }
 
   leaderOf(shard: ShardId): string | undefined {
     const name = this.#leaders.get(shard)
-    return name !== undefined && this.nodes.get(name)?.running === true ? name : undefined
-  }
-
-  /** A master of the first shard of jobs that does not lead it; of two the first by name. */
-  #follower(): string | undefined {
-    const masters = this.#configurations.get(1 as ShardId)?.match(/\{(.*?)\}$/)?.[1]?.split(' ') ?? []
-    return masters.find((name) => name !== this.leaderOf(1 as ShardId) && this.nodes.get(name)?.running === true)
+    return name !== undefined && this.#leads.has(`${name} ${shard}`) ? name : undefined
   }
 
   /** All that ever had a leader. */
@@ -201,14 +197,14 @@ export class ClusterStage extends Stage {
   }
 
   protected override named(text: string): string {
-    return super.named(text).replace(/\b[0-9a-f]{32}\b/g, (id) => (this.#clusters.includes(id as ClusterId) ? `${this.#clusters.indexOf(id as ClusterId) + 1}` : this.names.node(id as NodeId))).replace(/\d{8,}/g, valueText(Infinity))
+    return super.named(text).replace(/\b[0-9a-f]{32}\b/g, (id) => (this.#clusters.includes(id as ClusterId) ? `${this.#clusters.indexOf(id as ClusterId) + 1}` : this.names.node(id as NodeId)))
   }
 
   override observe(process: Process, observation: ReplicaObservation): void {
     switch (observation.kind) {
       case 'leader':
         this.#leaders.set(observation.shard, process.name)
-        this.#terms.set(`${process.name} ${observation.shard}`, observation.term)
+        this.#leads.add(`${process.name} ${observation.shard}`)
         if (!this.#configurations.has(observation.shard)) this.#configurations.set(observation.shard, this.#bornWith(process.name, observation.shard))
         return this.teller.tell(observation.shard === REGISTRY_SHARD ? 'registry' : 'roles', process.name, `leads ${shardText(observation.shard)} in term ${observation.term}`)
       case 'configured':
@@ -238,8 +234,8 @@ export class ClusterStage extends Stage {
   }
 
   #appliedFirst(process: Process, shard: ShardId, index: number, entry: Uint8Array): void {
-    if (shard !== REGISTRY_SHARD || index <= (this.#applied.get(shard) ?? 0)) return
-    this.#applied.set(shard, index)
+    if (shard !== REGISTRY_SHARD || index <= this.#toldThrough) return
+    this.#toldThrough = index
     const text = registryText(entry, this.names)
     if (text !== undefined) this.teller.tell('registry', process.name, `registry: ${text}`)
   }
@@ -247,18 +243,16 @@ export class ClusterStage extends Stage {
   /** That a leader steps down shows only in what its node says of itself. */
   override settled(node: SceneNode): void {
     if (!(node.actor instanceof Replica)) return
-    const lines = node.actor.describe()
-    for (const line of lines) {
+    for (const line of node.actor.describe()) {
       const [, shard, role] = /^shard (\d+) replica \d+: (\w+)/.exec(line) ?? []
       const key = `${node.name} ${shard}`
-      if (role === 'leader' || !this.#terms.has(key)) continue
-      this.#terms.delete(key)
+      if (role === 'leader' || !this.#leads.delete(key)) continue
       this.teller.tell(Number(shard) === REGISTRY_SHARD ? 'registry' : 'roles', node.name, `leads ${shardText(Number(shard))} no longer`)
     }
   }
 
   override died(process: Process): void {
-    for (const key of this.#terms.keys()) if (key.startsWith(`${process.name} `)) this.#terms.delete(key)
+    for (const key of this.#leads) if (key.startsWith(`${process.name} `)) this.#leads.delete(key)
     super.died(process)
   }
 }
