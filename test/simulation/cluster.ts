@@ -145,6 +145,14 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#disks.damaged(node, lasts)
   }
 
+  mayForget(node: NodeProcess): boolean {
+    return this.#disks.mayForget(node)
+  }
+
+  forgets(node: NodeProcess): void {
+    this.#disks.forgets(node)
+  }
+
   emptyDisk(): SimulatedDevice {
     return new SimulatedDevice()
   }
@@ -177,10 +185,10 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     if (begins) this.#faults.provoke(process)
   }
 
-  /** A node may end itself where its disk has failed it, and for nothing else that happens here. */
+  /** A node may end itself where its disk has failed it or has forgotten, and for nothing else that happens here. */
   halted(process: Process, reason: string): void {
     this.world.count('halted')
-    if (process instanceof NodeProcess && process.diskFailures > 0) return
+    if (process instanceof NodeProcess && (process.diskFailures > 0 || this.#disks.mayEnd(process))) return
     this.checkers.report.broken('halt', `${process.name} ended itself: ${reason}`)
   }
 

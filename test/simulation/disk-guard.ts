@@ -23,6 +23,8 @@ export class DiskGuard {
   readonly #identities = new Map<NodeProcess, NodeId>()
   readonly #damaged: { readonly node: NodeProcess; readonly lasts: () => boolean }[] = []
   readonly #doubted: Doubted[] = []
+  /** Nodes whose disks have forgotten something. */
+  readonly #forgetful = new Set<NodeProcess>()
   readonly #failed = new Map<NodeProcess, { readonly run: number; readonly writes: number; since: number | undefined }>()
 
   constructor(log: CommittedLog) {
@@ -33,6 +35,8 @@ export class DiskGuard {
   identified(node: NodeProcess, id: NodeId): void {
     const before = this.#identities.get(node)
     if (before !== undefined && before !== id) this.#destroyed.add(before)
+    // One that comes back with an old copy of its disk is given new numbers, or found out.
+    this.#destroyed.delete(id)
     this.#identities.set(node, id)
   }
 
@@ -61,6 +65,19 @@ export class DiskGuard {
 
   damaged(node: NodeProcess, lasts: () => boolean): void {
     this.#damaged.push({ node, lasts })
+  }
+
+  /** No change of masters is under way that still counts on somebody who has nothing yet. */
+  mayForget(node: NodeProcess): boolean {
+    return this.#identities.has(node) && this.#isWhole(undefined)
+  }
+
+  forgets(node: NodeProcess): void {
+    this.#forgetful.add(node)
+  }
+
+  mayEnd(node: NodeProcess): boolean {
+    return this.#forgetful.has(node)
   }
 
   /** Whether every shard still has a majority without this node, however the damage that is still there comes to light. */

@@ -58,9 +58,27 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     replace: '    if (live === 1) return this.#entries[at]!\n    if (live > 0) return 0\n',
   },
   {
+    name: 'old copy votes before it has asked',
+    file: 'replica/witness.ts',
+    find: '    this.isCleared = false\n',
+    replace: '',
+  },
+  {
+    name: 'old copy is not known again',
+    file: 'replica/witness.ts',
+    find: 'sight.run !== run && sight.position > position)',
+    replace: 'sight.run !== run && sight.position > position + 1e9)',
+  },
+  {
+    name: 'newest segment thrown away with its beginning',
+    file: 'journal/probe.ts',
+    find: "        this.#stage = 'tail'\n",
+    replace: "        this.#stage = 'done'\n",
+  },
+  {
     name: 'unreadable entry is not fetched',
     file: 'replica/hosted.ts',
     find: '    if (!this.#repair.want(now, index)) return false\n',
-    replace: '    if (!this.#repair.want(now, index)) return false\n    this.#repair.clear()\n',
+    replace: '    if (index > 0) return false\n',
   },
 ]

@@ -119,6 +119,7 @@ export class Hosted {
     this.#now = now
     this.#master = make()
     if (this.#master.isSuspect) this.#out.doubted(this)
+    if (this.#master.configurationCommitted.voters.length > 0) this.#out.configured(this, this.#master.configurationCommitted, true)
     if (this.#snapshotIndex > 0) this.#out.journal(now, { kind: 'keep', shard: this.shard, indexes: this.machine.livePayloads() })
     this.#settle(now)
   }

@@ -48,8 +48,8 @@ type NameChange = { readonly request: number } & (
 export class SimulatedDevice {
   /** How much all files may take; the simulator may change it at any time. */
   capacityBytes: number
-  /** While true, flushes are answered and do nothing: a crash of the machine loses what it likes. */
-  lies = false
+  /** Flushes of files whose names begin so are answered and do nothing: a crash of the machine loses what it likes of them. */
+  liesAbout: string | undefined
   /** How many requests were answered with `failed`, and how many of them were durable writes. */
   failures = 0
   failedWrites = 0
@@ -112,7 +112,7 @@ export class SimulatedDevice {
     if (syncing) {
       this.#syncing.delete(request.request)
       const { file } = syncing
-      if (!this.lies) for (const sector of syncing.sectors) settle(file, sector)
+      if (!this.#isLie(request)) for (const sector of syncing.sectors) settle(file, sector)
       if (request.kind === 'write') {
         file.newest = request.at
         file.reach = Math.max(file.reach, request.at + request.pieces.reduce((sum, piece) => sum + piece.length, 0))
@@ -170,11 +170,6 @@ export class SimulatedDevice {
     this.#changes = this.#changes.filter((change) => change.name !== name && !(change.kind === 'rename' && change.to === name))
   }
 
-  /** Whatever was answered is durable from now on, also what was answered in a lie. */
-  settleAll(): void {
-    for (const file of this.#names.values()) for (const sector of [...file.unsynced.keys()]) settle(file, sector)
-  }
-
   /** Whether a fault still waits for a request that fits it. */
   get armed(): boolean {
     return this.#faults.length > 0
@@ -220,7 +215,7 @@ export class SimulatedDevice {
     copy.#changes = this.#changes.map((change) => (change.kind === 'create' ? { ...change, file: twin(change.file) } : change))
     for (const [request, { file, sectors }] of this.#syncing) copy.#syncing.set(request, { file: twin(file), sectors })
     copy.#faults = [...this.#faults]
-    copy.lies = this.lies
+    copy.liesAbout = this.liesAbout
     copy.#serial = this.#serial
     return copy
   }
@@ -229,6 +224,10 @@ export class SimulatedDevice {
     const hash = new Hash()
     for (const { name, size } of this.files()) hash.text(name).bytes(look(this.#names.get(name)!, 0, size))
     return hash.number(this.#changes.length).number(this.#syncing.size).digest()
+  }
+
+  #isLie(request: DeviceRequest): boolean {
+    return this.liesAbout !== undefined && 'file' in request && request.file.startsWith(this.liesAbout)
   }
 
   /** The error that a waiting fault puts in the way. */

@@ -9,6 +9,7 @@ import { DiskFaults, type DiskPlan, drawDisk, NO_DISK_FAULTS } from './disk.ts'
 import { DamageFaults, type DamagePlan, drawDamage, NO_DAMAGE } from './damage.ts'
 import { drawNetwork, NetworkFaults, type NetworkPlan, NO_NETWORK_FAULTS } from './network.ts'
 import { drawNodes, NO_NODE_FAULTS, NodeFaults, type NodesPlan } from './nodes.ts'
+import { drawRollback, isNone, NO_ROLLBACK, RollbackFaults, type RollbackPlan } from './rollback.ts'
 import type { FaultSource, Hands } from './source.ts'
 
 /** Every `...EveryMs` is the mean time between two of that fault in the whole world; 0 is never. */
@@ -20,6 +21,7 @@ export interface FaultPlan {
   readonly disk: DiskPlan
   readonly aimed: AimedPlan
   readonly damage: DamagePlan
+  readonly rollback: RollbackPlan
 }
 
 export const NO_FAULTS: FaultPlan = {
@@ -30,10 +32,11 @@ export const NO_FAULTS: FaultPlan = {
   disk: NO_DISK_FAULTS,
   aimed: NO_AIMED_FAULTS,
   damage: NO_DAMAGE,
+  rollback: NO_ROLLBACK,
 }
 
 export function drawPlan(random: Random): FaultPlan {
-  return {
+  const plan: FaultPlan = {
     network: drawNetwork(random.fork()),
     nodes: drawNodes(random.fork()),
     clocks: drawClocks(random.fork()),
@@ -41,7 +44,10 @@ export function drawPlan(random: Random): FaultPlan {
     disk: drawDisk(random.fork()),
     aimed: drawAimed(random.fork()),
     damage: drawDamage(random.fork()),
+    rollback: drawRollback(random.fork()),
   }
+  // A disk that has forgotten is found out by the others: beside it nothing else may go wrong with nodes, links and disks.
+  return isNone(plan.rollback) ? plan : { ...NO_FAULTS, clocks: plan.clocks, clients: plan.clients, rollback: plan.rollback }
 }
 
 /** The sources at work, each with a generator of its own beside those of its strikes. */
@@ -55,5 +61,6 @@ export function makeSources(hands: Hands, plan: FaultPlan, random: Random): read
     new DiskFaults(hands, plan.disk),
     new AimedFaults(hands, plan.aimed, own[5]!),
     new DamageFaults(hands, plan.damage),
+    new RollbackFaults(hands, plan.rollback),
   ]
 }

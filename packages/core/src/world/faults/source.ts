@@ -20,6 +20,10 @@ export interface FaultGuard {
   mayDamage(node: NodeProcess): boolean
   /** It counts as damaged as long as `lasts` says so, and as long as a copy that it made doubtful is a master. */
   damaged(node: NodeProcess, lasts: () => boolean): void
+  /** Whether all the others have what they should have, so that one may forget. */
+  mayForget(node: NodeProcess): boolean
+  /** It may be found out from now on, and end itself. */
+  forgets(node: NodeProcess): void
   /** Nodes that lead something. */
   leaders(): readonly NodeProcess[]
   /** The masters of one shard, by its newest committed configuration; empty while there is none. */
