@@ -124,23 +124,25 @@ export class NodeFaults {
     await fault.end()
   }
 
-  /** What a node does that finds no room is its own affair, but it is back when there is room again. */
+  /** What a node does that finds no room is its own affair (one that starts waits before it listens), but it is back when there is room. */
   async #fillDisk(node: LocalNode, small: SmallDisk): Promise<void> {
     const { say, counts, random } = this.#options
     say(`the disk of node ${node.number} is full`)
     counts.diskFulls++
     small.fill()
+    let starting: Promise<void> | undefined
     if (random.chance(0.4)) {
       await delay(LEASE_MS * random.fraction())
       say(`kill -9 node ${node.number}, whose disk is full`)
       counts.kills++
       await node.kill()
       counts.restarts++
-      await node.start().catch((error: unknown) => say((error as Error).message))
+      starting = node.start().catch((error: unknown) => say((error as Error).message))
     }
     await delay(LEASE_MS * (0.5 + 2.5 * random.fraction()))
     small.empty()
     say(`the disk of node ${node.number} has room again`)
+    await starting
     if (node.running) return
     say(`node ${node.number} had ended: ${node.errors}`)
     await this.#start(node)
