@@ -15,10 +15,14 @@ import { Auditor } from './auditor.ts'
 import { Checkers } from './check/all.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { History } from './history.ts'
+import { GREETER } from './greeter.ts'
 import { Publisher } from './publisher.ts'
 import type { MakeClient, Scene } from './scene.ts'
 import type { Setup } from './setup.ts'
 import { SimClient, type User } from './sim-client.ts'
+import { Strangers } from './strangers.ts'
+import { Twins } from './twins.ts'
+import { Vandal } from './vandal.ts'
 import { Worker } from './worker.ts'
 
 /** What is under test, handed in. */
@@ -31,7 +35,9 @@ const AUDIT_EVERY_MS = 25
 /** A node that ended itself, or died of a failed claim, is started again after this. */
 const RESTART_AFTER_MS = 500
 
-const Act = { audit: 1, join: 2, faults: 3 } as const
+/** So many nodes come later, in all. */
+const JOINED_MAX = 4
+const Act = { audit: 1, faults: 3 } as const
 
 export class Cluster implements WorldWatcher, FaultGuard, Stage {
   readonly world: World
@@ -50,6 +56,11 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   readonly #userOf = new Map<string, User>()
   readonly #lastRun = new Map<NodeProcess, number>()
   readonly #disks: DiskGuard
+  readonly #values = new Map<NodeProcess, number>()
+  readonly #twins: Twins
+  readonly #strangers: Strangers | undefined
+  /** Where each node was first; one at a time is somewhere else. */
+  readonly #homes = new Map<NodeProcess, Address>()
 
   constructor(setup: Setup, parts: Parts) {
     this.setup = setup
@@ -61,7 +72,11 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#disks = new DiskGuard(this.checkers.log)
     this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
     const seeds = Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
-    this.scene = { history: this.history, workload: setup.workload, seeds, makeClient: parts.client, calm: false, quiet: false }
+    this.scene = {
+      history: this.history, workload: setup.workload, seeds, makeClient: parts.client, calm: false, quiet: false,
+      struck: (fault, client) => this.world.struck(fault, this.#clientByName.get(client)!),
+    }
+    this.#twins = new Twins(this.world, this.checkers.report)
     this.auditor = new Auditor(this.scene)
     for (let i = 0; i < setup.nodes; i++) this.#addNode(i, false)
     for (let i = 0; i < setup.publishers; i++) this.#addClient(`publisher-${i}`, (random) => this.#publisher(i, random))
@@ -70,7 +85,8 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
       this.#addClient(`worker-${i}`, (random) => new Worker(this.scene, `worker-${i}`, topic, random))
     }
     this.#addClient('auditor', () => this.auditor)
-    for (const at of setup.joins) this.world.schedule(at, this, Act.join)
+    if (setup.plan.clients.garbageEveryMs > 0) this.#addVandal(setup.plan.clients.garbageEveryMs)
+    if (setup.plan.members.strangersEveryMs > 0) this.#strangers = new Strangers(this.world, setup.strangersName, seeds, parts.replica)
     this.world.schedule(setup.faultsAtMs, this, Act.faults)
     this.world.schedule(AUDIT_EVERY_MS, this, Act.audit)
   }
@@ -78,6 +94,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   start(): void {
     for (const node of this.nodes) node.start()
     for (const client of this.clients) client.start()
+    this.#strangers?.start()
   }
 
   /** The faults end; of a cluster of three and more one node may stay dead. */
@@ -107,10 +124,10 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     if (code === Act.audit) {
       this.checkers.audit()
       this.#disks.audit(this.world.now, this.nodes, this.checkers.report)
+      this.#twins.audit()
       this.scene.quiet = this.scene.calm && this.publishers.every((publisher) => publisher.finished)
       this.world.schedule(AUDIT_EVERY_MS, this, Act.audit)
-    } else if (code === Act.join) this.#addNode(this.nodes.length, true).start()
-    else {
+    } else {
       this.#faults.begin()
       this.world.count('fault phase')
     }
@@ -157,6 +174,38 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     return new SimulatedDevice()
   }
 
+  join(count: number): readonly NodeProcess[] {
+    if (this.setup.nodes === 1) return []
+    const room = this.setup.nodes + JOINED_MAX - this.nodes.length
+    const joined = Array.from({ length: Math.min(count, room) }, () => this.#addNode(this.nodes.length, true))
+    for (const node of joined) node.start()
+    return joined
+  }
+
+  otherHome(node: NodeProcess, random: Random): Address | undefined {
+    if (this.nodes.length > 1 && random.chance(0.3)) return random.pick(this.nodes.filter((other) => other !== node)).home
+    const first = this.#homes.get(node)!
+    if (node.home !== first) return this.world.processAt(first) === undefined ? first : undefined
+    // The seeds are these addresses: were most of them deserted, nobody could find the cluster any more.
+    const away = this.nodes.some((other) => other.home !== this.#homes.get(other))
+    return away || this.nodes.length < 3 ? undefined : `10.0.1.${node.index + 1}:6470` as Address
+  }
+
+  twin(node: NodeProcess): NodeProcess | undefined {
+    const { nodes, setup } = this
+    if (this.#twins.any || setup.nodes < 3 || node.nodeId === undefined || nodes.some((one) => one.state !== 'up') || this.checkers.log.configurations.size === 0) return undefined
+    for (const { voters, outgoing } of this.checkers.log.configurations.values()) if (outgoing !== undefined || voters.length < 3) return undefined
+    const disk = node.disk.clone()
+    disk.kill()
+    const copy = this.#makeNode(`twin-of-${node.name}`, '10.4.0.1:6470' as Address, disk, false, this.nodes.map((one) => one.home))
+    this.#twins.begin(node, copy)
+    return copy
+  }
+
+  meet(): readonly NodeProcess[] {
+    return this.#strangers?.meet() ?? []
+  }
+
   // ---- what the world tells ----------------------------------------------------------------------------------------
 
   threw(process: Process, error: unknown): void {
@@ -165,15 +214,24 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   }
 
   identity(process: Process, identity: Identity): void {
-    if (process instanceof NodeProcess) this.#disks.identified(process, identity.nodeId)
+    if (!(process instanceof NodeProcess)) return
+    const isStranger = this.#strangers?.includes(process) ?? false
+    this.checkers.strangers.identified(process.name, identity, isStranger)
+    if (isStranger) return
+    this.#disks.identified(process, identity.nodeId)
+    if (this.#values.get(process) === identity.value) return
+    this.#values.set(process, identity.value)
+    const tied = [...this.#values].some(([other, value]) => other !== process && value === identity.value && !this.#twins.includes(process))
+    if (tied) this.world.struck('valueTie', process)
   }
 
-  event(_process: Process, event: ReplicaEvent): void {
+  event(process: Process, event: ReplicaEvent): void {
+    if (this.#strangers?.includes(process)) return
     this.world.count(event.kind === 'log' ? `log ${event.level}` : event.kind)
   }
 
   observe(process: Process, observation: ReplicaObservation): void {
-    if (!(process instanceof NodeProcess)) return
+    if (!(process instanceof NodeProcess) || this.#strangers?.includes(process)) return
     this.world.count(`observed ${observation.kind}`)
     if (this.#lastRun.get(process) !== process.run) {
       this.#lastRun.set(process, process.run)
@@ -189,6 +247,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   halted(process: Process, reason: string): void {
     this.world.count('halted')
     if (process instanceof NodeProcess && (process.diskFailures > 0 || this.#disks.mayEnd(process))) return
+    if (this.#twins.includes(process)) return
     this.checkers.report.broken('halt', `${process.name} ended itself: ${reason}`)
   }
 
@@ -206,17 +265,37 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   #addNode(number: number, join: boolean): NodeProcess {
     const { setup } = this
     const seeds = this.nodes.length > 0 && join ? this.nodes.map((node) => node.home) : Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
-    const node = this.world.add((index) => new NodeProcess(this.world, index, `node-${number}`, addressOf(number), {
-      device: new SimulatedDevice(),
+    const node = this.#makeNode(`node-${number}`, addressOf(number), new SimulatedDevice(), join, seeds)
+    this.nodes.push(node)
+    this.#homes.set(node, node.home)
+    this.#faults.addNode(node)
+    return node
+  }
+
+  #makeNode(name: string, home: Address, device: SimulatedDevice, join: boolean, seeds: readonly Address[]): NodeProcess {
+    const { setup } = this
+    const node = this.world.add((index) => new NodeProcess(this.world, index, name, home, {
+      device,
+      greeter: GREETER,
       make: (process, random) => this.#parts.replica({
-        cluster: 'simulated', address: process.home, zone: '', version: '0.1.0', eligible: true, range: [], seeds: setup.nodes === 1 ? [] : seeds,
+        cluster: CLUSTER_NAME, address: process.home, zone: '', version: process.newer ? '0.2.0' : '0.1.0', eligible: true, range: [], seeds: setup.nodes === 1 ? [] : seeds,
         expect: join ? undefined : setup.expect, join, random, tuning: setup.tuning,
       }),
     }))
     node.restartAfterMs = RESTART_AFTER_MS
-    this.nodes.push(node)
-    this.#faults.addNode(node)
     return node
+  }
+
+  #addVandal(everyMs: number): void {
+    const name = 'vandal'
+    const strikes = (): boolean => {
+      if (this.scene.calm) return false
+      this.scene.struck('garbage', name)
+      return true
+    }
+    const vandal = this.world.add((index) => new ClientProcess(this.world, index, name, `10.1.0.${index}:1` as Address, (_process, random) => new Vandal(random, this.scene.seeds, everyMs, strikes)))
+    this.clients.push(vandal)
+    this.#clientByName.set(name, vandal)
   }
 
   #addClient(name: string, makeUser: (random: Random) => User): void {
@@ -237,6 +316,9 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     return (this.publishers[number] = new Publisher(this.scene, `publisher-${number}`, random))
   }
 }
+
+/** The same name for two clusters that meet, in some seeds. */
+export const CLUSTER_NAME = 'simulated'
 
 export function addressOf(number: number): Address {
   return `10.0.0.${number + 1}:6470` as Address

@@ -66,6 +66,7 @@ export class Publisher implements User {
     else this.wakeAt = Math.min(this.#addAt, now.monotonic + LOOK_MS) as Instant
     if (!due || this.#open.size >= OPEN_MAX) return
     const repeat = this.#repeats.shift()
+    if (repeat !== undefined) this.#scene.struck('retry', this.#name)
     if (repeat !== undefined) this.#add(repeat.topic, [repeat.key], asking)
     else if (!this.#scene.calm) this.#addNew(asking)
     else if (this.#calmAdds === 0 && this.#open.size === 0) this.#add(this.#random.pick(this.#scene.workload.topics).name, [undefined], asking)

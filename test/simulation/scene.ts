@@ -41,4 +41,6 @@ export interface Scene {
   calm: boolean
   /** Calm, and every publisher has its answers: nothing is added any more. */
   quiet: boolean
+  /** What a user does that is in the catalogue of faults. */
+  readonly struck: (fault: string, client: string) => void
 }

@@ -12,8 +12,6 @@ export interface Setup {
   readonly seed: number
   readonly nodes: number
   readonly expect: number
-  /** Times in ms at which another node joins. */
-  readonly joins: readonly number[]
   readonly publishers: number
   readonly workers: number
   readonly workload: Workload
@@ -23,6 +21,8 @@ export interface Setup {
   readonly faultsAtMs: number
   /** A minority node that stays dead when everything else is healed. */
   readonly leaveOneDead: boolean
+  /** What the other cluster is called, where there is one. */
+  readonly strangersName: string
   readonly world: Random
   readonly faults: Random
   readonly users: Random
@@ -40,14 +40,15 @@ export function drawSetup(seed: number): Setup {
     seed,
     nodes,
     expect: Math.min(3, nodes),
-    joins: nodes > 1 && size.chance(0.4) ? Array.from({ length: size.between(1, 2) }, () => size.between(5000, 30_000)) : [],
     publishers,
     workers,
     workload,
-    tuning: drawTuning(size, workload),
+    tuning: { ...drawTuning(size, workload), ...(plan.members.valueTieBits > 0 && { valueBits: plan.members.valueTieBits }) },
     plan,
     faultsAtMs: size.chance(0.3) ? 0 : size.between(1000, 5000),
-    leaveOneDead: nodes >= 3 && size.chance(0.3),
+    // With a twin in it, one node more is as much as the promise bears.
+    leaveOneDead: nodes >= 3 && size.chance(0.3) && plan.members.twinEveryMs === 0,
+    strangersName: size.chance(0.5) ? 'simulated' : 'another',
     world: random.fork(),
     faults: random.fork(),
     users: random.fork(),
@@ -59,7 +60,7 @@ function drawWorkload(random: Random, plan: FaultPlan, publishers: number, worke
   const leaseMs = random.between(300, 3000)
   const concurrency = random.pick([1, 4, 16, 50])
   const workMsMax = random.pick([1, 50, 500])
-  const mischief = random.pick([0, 0.1, 0.4])
+  const mischief = plan.clients.staleTokenChance
   const batchMax = random.pick([1, 3, 10, 40])
   // What the workers of a topic can do, with a part of their leases held to the end: jobs come at half that rate or less.
   const jobMs = workMsMax / 2 + (mischief * leaseMs) / 3 + PICKUP_MS

@@ -164,6 +164,7 @@ export class Worker implements User {
 
   #completeStale(asking: Asking): void {
     const task = this.#stale.shift()!
+    this.#scene.struck('staleToken', this.#name)
     const { timeoutMs } = this.#scene.workload
     this.#send({ held: task.held, how: 'complete', ask: (request) => asking.ask({ kind: 'complete', request, lease: task.key, timeoutMs, result: undefined }) }, asking)
   }

@@ -14,6 +14,7 @@ import type { Endpoint } from './lead/endpoint.ts'
 import type { RoleView } from './master/boundary.ts'
 import { defaultMasterSettings, type MasterSettings } from './master/settings.ts'
 import type { ClientMessage } from './message/client.ts'
+import type { Configuration } from './message/command.ts'
 import type { ConsensusMessage } from './message/consensus.ts'
 import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
@@ -345,7 +346,7 @@ export class Replica {
     entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
     role: (hosted, view) => this.#role(hosted, view),
     configured: (hosted, configuration, committed) => {
-      this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: placesOf(configuration.voters), outgoing: configuration.outgoing && placesOf(configuration.outgoing), learners: placesOf(configuration.learners) })
+      this.#observeConfiguration(hosted.shard, configuration, committed)
       this.#note(() => this.#tellHint(hosted))
     },
     proposed: (hosted, index, entry) => this.#observe({ kind: 'proposed', shard: hosted.shard, index, term: hosted.master.term, entry }),
@@ -387,7 +388,10 @@ export class Replica {
   }
 
   #role(hosted: Hosted, view: RoleView): void {
-    if (view.role === 'leader') this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
+    if (view.role === 'leader') {
+      this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
+      this.#observeConfiguration(hosted.shard, hosted.master.configurationCommitted, true)
+    }
     this.#note(() => {
       if (hosted.shard === REGISTRY_SHARD) this.#cluster.registryApplied()
       this.#caretaker.ledChanged(this.#now)
@@ -487,6 +491,10 @@ export class Replica {
   #stopped(): void {
     this.#stopping = Number.MAX_VALUE
     this.#o.stopped()
+  }
+
+  #observeConfiguration(shard: ShardId, { epoch, voters, outgoing, learners }: Configuration, committed: boolean): void {
+    this.#observe({ kind: 'configured', shard, epoch, committed, voters: placesOf(voters), outgoing: outgoing && placesOf(outgoing), learners: placesOf(learners) })
   }
 
   #observe(observation: ReplicaObservation): void {

@@ -11,6 +11,7 @@ import { CountingChecker } from './counting.ts'
 import { LeadersChecker } from './leaders.ts'
 import { type IsAwake, LeasesChecker } from './leases.ts'
 import { NumbersChecker } from './numbers.ts'
+import { StrangersChecker } from './strangers.ts'
 
 export class Checkers {
   readonly report = new Report()
@@ -18,6 +19,7 @@ export class Checkers {
   readonly adds: AddsChecker
   readonly leases: LeasesChecker
   readonly leaders: LeadersChecker
+  readonly strangers: StrangersChecker
   readonly #all: readonly Checker[]
 
   constructor(history: History, isAwake: IsAwake, driftMax: number, now: () => number) {
@@ -25,7 +27,8 @@ export class Checkers {
     this.adds = new AddsChecker(this.report, history, this.log)
     this.leases = new LeasesChecker(this.report, isAwake)
     this.leaders = new LeadersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.leaders, new CountingChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now)]
+    this.strangers = new StrangersChecker(this.report)
+    this.#all = [this.log, this.adds, this.leases, this.leaders, this.strangers, new CountingChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now)]
     for (const checker of this.#all) history.listen(checker)
   }
 

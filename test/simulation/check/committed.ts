@@ -49,6 +49,8 @@ export class CommittedLog implements Checker {
   readonly acquires = new Map<string, CommittedAcquire>()
   /** `partition/number/token` of every lease that some command ended, whether or not it was still valid. */
   readonly ends = new Set<string>()
+  /** `shard/index` of every entry that opened a session. */
+  readonly #opened = new Set<string>()
   /** The newest committed configuration of each shard. */
   readonly configurations = new Map<ShardId, CommittedConfiguration>()
   entries = 0
@@ -140,6 +142,9 @@ export class CommittedLog implements Checker {
 
   #readCommand(index: LogIndex, bytes: Uint8Array, entry: Command): string {
     const operation = entry.operation as Operation
+    if (operation === Operation.open) this.#opened.add(`${entry.shard}/${index}`)
+    // The books answer it with SessionExpired, whatever is in it: it may be garbage.
+    else if (!this.#opened.has(`${entry.shard}/${entry.session}`)) return `operation ${operation} of no session`
     switch (operation) {
       case Operation.add: {
         const { items } = readAddEntry(bytes)

@@ -45,6 +45,7 @@ const PAUSE_MS = 1000
 
 export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
   readonly #random: Random
+  readonly #valueBits: number | undefined
   #record: NodeRecord
   #clusterId: ClusterId | undefined
   #stage: Stage = 'idle'
@@ -57,9 +58,10 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
   /** The ticket of the ask that the copy's differing record has caused. */
   #askedOver = -1
 
-  constructor(options: { readonly record: NodeRecord; readonly random: Random }) {
+  constructor(options: { readonly record: NodeRecord; readonly random: Random; readonly valueBits?: number | undefined }) {
     this.#record = options.record
     this.#random = options.random
+    this.#valueBits = options.valueBits
   }
 
   get wakeAt(): Instant {
@@ -107,7 +109,7 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
       return outbox.save(++this.#ticket, this.#granted)
     }
     if (code === RegistryCode.tie) {
-      this.#record = { ...this.#record, value: drawValue(this.#random) }
+      this.#record = { ...this.#record, value: drawValue(this.#random, this.#valueBits) }
       this.#stage = 'redrawing'
       return outbox.save(++this.#ticket, { value: this.#record.value })
     }
@@ -151,7 +153,7 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
   }
 
   clone(): this {
-    const copy = new Admission({ record: this.#record, random: this.#random.clone() })
+    const copy = new Admission({ record: this.#record, random: this.#random.clone(), valueBits: this.#valueBits })
     copy.#clusterId = this.#clusterId
     copy.#stage = this.#stage
     copy.#ticket = this.#ticket

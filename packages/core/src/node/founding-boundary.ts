@@ -37,6 +37,8 @@ export interface FoundingOptions {
   /** Neither range nor seeds: nobody else can be there, so nobody is waited for. */
   readonly alone: boolean
   readonly random: Random
+  /** Of a value that is drawn again. */
+  readonly valueBits?: number | undefined
   readonly settings?: Partial<FoundingSettings>
 }
 

@@ -301,7 +301,7 @@ export class Founding implements Actor<FoundingInput, FoundingOutbox> {
   }
 
   #redraw(outbox: FoundingOutbox): void {
-    this.#value = drawValue(this.#random)
+    this.#value = drawValue(this.#random, this.#options.valueBits)
     this.#save({ value: this.#value }, outbox)
     this.#waiting.push({ ticket: this.#ticket, effect: { kind: 'redrawn', value: this.#value } })
   }

@@ -88,6 +88,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   readonly wakeAt: Instant = never
   readonly #cluster: string
   readonly #random: Random
+  readonly #valueBits: number | undefined
   #stage: Stage = 'idle'
   #request = 0
   #state: IdentityState | undefined
@@ -102,9 +103,10 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   #current: Waiting[] = []
   #next: Waiting[] = []
 
-  constructor(options: { readonly cluster: string; readonly random: Random }) {
+  constructor(options: { readonly cluster: string; readonly random: Random; readonly valueBits?: number | undefined }) {
     this.#cluster = options.cluster
     this.#random = options.random
+    this.#valueBits = options.valueBits
   }
 
   /** The newest state, durable or on its way to the disk; undefined before it is read. */
@@ -153,7 +155,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
 
   #draw(sequence: number, ended: boolean): void {
     this.#state = {
-      sequence, nodeId: nodeId(this.#random.hex(128)), value: drawValue(this.#random), boot: 1, cluster: this.#cluster, clusterId: undefined, generation: 1, bornBefore: 0,
+      sequence, nodeId: nodeId(this.#random.hex(128)), value: drawValue(this.#random, this.#valueBits), boot: 1, cluster: this.#cluster, clusterId: undefined, generation: 1, bornBefore: 0,
       founding: { promised: undefined, accepted: undefined, expect: 0, ended, decided: undefined },
     }
   }
@@ -240,7 +242,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   }
 
   clone(): this {
-    const copy = new Identity({ cluster: this.#cluster, random: this.#random.clone() })
+    const copy = new Identity({ cluster: this.#cluster, random: this.#random.clone(), valueBits: this.#valueBits })
     copy.#stage = this.#stage
     copy.#request = this.#request
     copy.#state = this.#state
@@ -261,9 +263,11 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   }
 }
 
-/** 53 random bits: two nodes of a million draw the same once in ten thousand clusters, and then one draws again. */
-export function drawValue(random: Random): number {
-  return random.u32() * 0x20_0000 + (random.u32() >>> 11)
+export const VALUE_BITS = 53
+
+/** 53 random bits: two nodes of a million draw the same once in ten thousand clusters, and then one draws again. With fewer `bits` ties are frequent. */
+export function drawValue(random: Random, bits = VALUE_BITS): number {
+  return Math.floor((random.u32() * 0x20_0000 + (random.u32() >>> 11)) / 2 ** (VALUE_BITS - bits))
 }
 
 type Slot = { readonly kind: 'state'; readonly state: IdentityState } | { readonly kind: 'empty' | 'damaged' | 'newer' }

@@ -71,7 +71,7 @@ export class Cluster {
     this.#out = out
     this.#run = options.random.u32()
     this.#births = new Births((shard, masters) => out.birth(shard, masters))
-    this.#identity = new Identity({ cluster: options.cluster, random: options.random.fork() })
+    this.#identity = new Identity({ cluster: options.cluster, random: options.random.fork(), valueBits: options.tuning?.valueBits })
   }
 
   // ---- what others read ------------------------------------------------------------------------------------------

@@ -43,8 +43,8 @@ export function makeParts(options: ReplicaOptions, state: IdentityState, run: nu
   return {
     gate, membership,
     discovery: new Discovery({ self: address, candidates: range, seeds, enough: Math.max(1, expect - 1), random: random.fork() }),
-    founding: new Founding({ node, address, eligible, expect, alone, random: random.fork() }),
-    admission: new Admission({ record: { node, address, value: state.value, zone, version, eligible }, random: random.fork() }),
+    founding: new Founding({ node, address, eligible, expect, alone, random: random.fork(), valueBits: tuning?.valueBits }),
+    admission: new Admission({ record: { node, address, value: state.value, zone, version, eligible }, random: random.fork(), valueBits: tuning?.valueBits }),
     caller: new RegistryCaller({ node, random: random.fork() }),
     registrar: new Registrar({ node, settings: { mastersWanted: Math.min(3, Math.max(1, expect)) } }),
     follower: new RegistryFollower({ random: random.fork() }),

@@ -21,6 +21,9 @@ export interface ClientProcessOutbox {
   disconnect(connection: ConnectionId): void
 }
 
+/** So far back a client repeats itself. */
+const SAID_MAX = 64
+
 export type ClientActor = Actor<ClientProcessInput, ClientProcessOutbox>
 
 export class ClientProcess extends Process implements ClientProcessOutbox {
@@ -28,6 +31,9 @@ export class ClientProcess extends Process implements ClientProcessOutbox {
   readonly #random: Random
   readonly #connections = new Map<ConnectionId, LinkEnd>()
   #actor: ClientActor | undefined
+  /** The newest of what this run has sent, for a client that says old things again. */
+  readonly #said: Uint8Array[] = []
+  #saidNext = 0
 
   constructor(world: World, index: number, name: string, home: Address, make: (process: ClientProcess, random: Random) => ClientActor) {
     super(world, index, name, home)
@@ -66,6 +72,7 @@ export class ClientProcess extends Process implements ClientProcessOutbox {
   protected override died(how: Death): void {
     for (const end of this.#connections.values()) this.world.network.ended(end, how)
     this.#connections.clear()
+    this.#said.length = this.#saidNext = 0
     this.#actor = undefined
   }
 
@@ -101,7 +108,18 @@ export class ClientProcess extends Process implements ClientProcessOutbox {
     if (!this.effect('transmit', bytes)) return
     this.world.trace.bytes(bytes)
     const end = this.#connections.get(connection)
-    if (end !== undefined) this.world.network.send(end, bytes)
+    if (end === undefined) return
+    this.#said[this.#saidNext] = bytes
+    this.#saidNext = (this.#saidNext + 1) % SAID_MAX
+    this.world.network.send(end, bytes)
+  }
+
+  /** Sends something that this run sent before once more, over whichever of its connections stands. Whether there was one. */
+  repeat(random: Random): boolean {
+    const standing = [...this.#connections.values()].filter((end) => end.state === 'up')
+    if (!this.running || standing.length === 0 || this.#said.length === 0) return false
+    this.world.network.send(random.pick(standing), random.pick(this.#said))
+    return true
   }
 
   disconnect(connection: ConnectionId): void {

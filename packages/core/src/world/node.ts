@@ -8,6 +8,7 @@ import type { Random } from '../random.ts'
 import type { Address, ConnectionId, NodeId } from '../units.ts'
 import { quantize } from './clock.ts'
 import type { SimulatedDevice } from './device.ts'
+import type { Greeted, Greeter } from './greeting.ts'
 import type { Death, Link, LinkEnd } from './link.ts'
 import { Process, type AnyInput } from './process.ts'
 import type { World } from './world.ts'
@@ -29,6 +30,8 @@ export interface NodeSetup {
   /** Makes the actor of a new run, with a generator of its own. */
   readonly make: (process: NodeProcess, random: Random) => ReplicaActor
   readonly device: SimulatedDevice
+  /** Without one everybody is welcome who dials the right node. */
+  readonly greeter?: Greeter
 }
 
 export class NodeProcess extends Process implements ReplicaOutbox {
@@ -38,6 +41,9 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   #disk: SimulatedDevice
   #identity: Identity | undefined
   #actor: ReplicaActor | undefined
+  /** Runs the next version of the software: it says so in its greetings. */
+  newer = false
+  readonly #greeter: Greeter | undefined
   readonly #make: NodeSetup['make']
   readonly #random: Random
   readonly #links = new Map<NodeId, LinkEnd>()
@@ -51,6 +57,7 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   constructor(world: World, index: number, name: string, home: Address, setup: NodeSetup) {
     super(world, index, name, home)
     this.#make = setup.make
+    this.#greeter = setup.greeter
     this.#disk = setup.device
     this.#random = world.fork()
   }
@@ -139,7 +146,11 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   override acceptNode(link: Link): void {
     const peer = link.dialler.process.nodeId
     const self = this.nodeId
-    if (peer === undefined || self === undefined || link.dialler.peer !== self) {
+    if (peer === undefined || self === undefined || (this.#greeter === undefined && link.dialler.peer !== self)) {
+      this.world.network.refuse(link)
+      return
+    }
+    if (!this.#welcomes(link)) {
       this.world.network.refuse(link)
       return
     }
@@ -159,6 +170,26 @@ export class NodeProcess extends Process implements ReplicaOutbox {
     const run = this.run
     if (wasUp) this.#input({ kind: 'linkDown', node: peer })
     if (this.run === run) this.#input({ kind: 'linkUp', node: peer })
+  }
+
+  /** Both sides greet, and either may refuse the other. A host that meets its own identity in another process ends its node. */
+  #welcomes(link: Link): boolean {
+    const dialler = link.dialler.process
+    if (this.#greeter === undefined || !(dialler instanceof NodeProcess)) return true
+    const expects = link.dialler.peer as NodeId
+    const own = this.#greeted()
+    const theirs = dialler.#greeted()
+    const refusal = this.#greeter.judge(own, this.#greeter.hello(theirs, expects), undefined) ?? this.#greeter.judge(theirs, this.#greeter.hello(own, undefined), expects)
+    if (refusal === undefined) return true
+    this.world.count(`refused ${refusal.refused}`)
+    if (refusal.refused === 'twin') {
+      for (const process of [this, dialler]) process.halt(`another process runs with the identity of this node: ${process === this ? dialler.name : this.name}`)
+    }
+    return false
+  }
+
+  #greeted(): Greeted {
+    return { identity: this.#identity!, instance: `${this.name} ${this.run}`, newer: this.newer }
   }
 
   override acceptClient(link: Link): void {

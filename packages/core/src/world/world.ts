@@ -107,6 +107,14 @@ export class World {
     process.home = to
   }
 
+  /** Two processes that are down come back where the other one was. */
+  swap(a: Process, b: Process): void {
+    const [home, other] = [a.home, b.home]
+    this.move(a, `${home} (nowhere)` as Address)
+    this.move(b, home)
+    this.move(a, other)
+  }
+
   /** Runs until `until` (true time in ms), or until `enough` says so between two events. */
   runUntil(until: number, enough?: () => boolean): void {
     while (this.#queue.nextTime <= until) {

@@ -59,7 +59,7 @@ export function drawNetwork(random: Random): NetworkPlan {
     clogMsMax: random.between(100, 5000),
     halfOpenEveryMs: every(random, 0.25, 1000, 12_000),
     garbageDatagramEveryMs: every(random, 0.3, 100, 2000),
-    garbageFrameEveryMs: every(random, 0.15, 1000, 10_000),
+    garbageFrameEveryMs: every(random, 0.25, 500, 5000),
   }
 }
 
@@ -167,9 +167,11 @@ export class NetworkFaults implements FaultSource {
 
   /** A node whose frames make no sense: whoever hears that ends the link and nothing else. */
   #garbageFrame(random: Random): readonly Process[] {
-    const link = this.#standing(random)
-    if (link?.acceptor === undefined || link.between !== 'nodes') return NOBODY
-    this.#hands.world.network.send(link.dialler, noise(random, 1 + random.below(200)))
-    return [link.acceptor.process]
+    const { network } = this.#hands.world
+    const links = network.standing().filter((link) => link.between === 'nodes' && link.dialler.state === 'up')
+    if (links.length === 0) return NOBODY
+    const link = random.pick(links)
+    network.send(link.dialler, noise(random, 1 + random.below(200)))
+    return [link.acceptor!.process]
   }
 }

@@ -10,6 +10,7 @@ import { DamageFaults, type DamagePlan, drawDamage, NO_DAMAGE } from './damage.t
 import { drawNetwork, NetworkFaults, type NetworkPlan, NO_NETWORK_FAULTS } from './network.ts'
 import { drawNodes, NO_NODE_FAULTS, NodeFaults, type NodesPlan } from './nodes.ts'
 import { drawRollback, isNone, NO_ROLLBACK, RollbackFaults, type RollbackPlan } from './rollback.ts'
+import { drawMembers, MemberFaults, type MembersPlan, NO_MEMBER_FAULTS } from './members.ts'
 import type { FaultSource, Hands } from './source.ts'
 
 /** Every `...EveryMs` is the mean time between two of that fault in the whole world; 0 is never. */
@@ -22,6 +23,7 @@ export interface FaultPlan {
   readonly aimed: AimedPlan
   readonly damage: DamagePlan
   readonly rollback: RollbackPlan
+  readonly members: MembersPlan
 }
 
 export const NO_FAULTS: FaultPlan = {
@@ -33,6 +35,7 @@ export const NO_FAULTS: FaultPlan = {
   aimed: NO_AIMED_FAULTS,
   damage: NO_DAMAGE,
   rollback: NO_ROLLBACK,
+  members: NO_MEMBER_FAULTS,
 }
 
 export function drawPlan(random: Random): FaultPlan {
@@ -45,9 +48,22 @@ export function drawPlan(random: Random): FaultPlan {
     aimed: drawAimed(random.fork()),
     damage: drawDamage(random.fork()),
     rollback: drawRollback(random.fork()),
+    members: drawMembers(random.fork()),
   }
+  if (plan.members.twinEveryMs > 0) return beside(plan)
   // A disk that has forgotten is found out by the others: beside it nothing else may go wrong with nodes, links and disks.
   return isNone(plan.rollback) ? plan : { ...NO_FAULTS, clocks: plan.clocks, clients: plan.clients, rollback: plan.rollback }
+}
+
+/** Twins together with another failure are outside the promise: beside them there are only the ordinary delays and clocks. */
+function beside({ network, clocks, members }: FaultPlan): FaultPlan {
+  const { delayMsMin, delayMsMax } = network.settings
+  return {
+    ...NO_FAULTS,
+    network: { ...NO_NETWORK_FAULTS, settings: { ...NO_NETWORK_FAULTS.settings, delayMsMin, delayMsMax } },
+    clocks: { ...NO_CLOCK_FAULTS, driftMax: clocks.driftMax },
+    members: { ...NO_MEMBER_FAULTS, twinEveryMs: members.twinEveryMs },
+  }
 }
 
 /** The sources at work, each with a generator of its own beside those of its strikes. */
@@ -62,5 +78,6 @@ export function makeSources(hands: Hands, plan: FaultPlan, random: Random): read
     new AimedFaults(hands, plan.aimed, own[5]!),
     new DamageFaults(hands, plan.damage),
     new RollbackFaults(hands, plan.rollback),
+    new MemberFaults(hands, plan.members, own[8]!),
   ]
 }

@@ -5,6 +5,7 @@
 //!   network.ts nodes.ts clocks.ts clients.ts disk.ts ...    one file a source: its plan, how it is drawn, what it does
 
 import type { Random } from '../../random.ts'
+import type { Address } from '../../units.ts'
 import type { ClientProcess } from '../client.ts'
 import type { SimulatedDevice } from '../device.ts'
 import type { NodeProcess } from '../node.ts'
@@ -29,6 +30,14 @@ export interface FaultGuard {
   /** The masters of one shard, by its newest committed configuration; empty while there is none. */
   masters(random: Random): readonly NodeProcess[]
   emptyDisk(): SimulatedDevice
+  /** New nodes that join in this instant; fewer than asked for, or none, where there are enough. */
+  join(count: number): readonly NodeProcess[]
+  /** Where else a node may come back, perhaps another one's home; undefined where the others could lose sight of the cluster. */
+  otherHome(node: NodeProcess, random: Random): Address | undefined
+  /** Starts a second process on a copy of the node's disk; undefined where it cannot be promised to be noticed. */
+  twin(node: NodeProcess): NodeProcess | undefined
+  /** Nodes of another cluster, which from now on know the addresses of this one. */
+  meet(): readonly NodeProcess[]
 }
 
 /** What a source has to work with. */

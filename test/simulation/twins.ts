@@ -1,0 +1,60 @@
+//! One identity that runs twice: a data directory was copied, and both copies were started. The promise is that both notice and
+//! stop; then somebody throws the copy away, and the original comes back.
+
+import type { NodeProcess } from '@horus/core/world/node'
+import type { World } from '@horus/core/world/world'
+import type { Report } from './check/checker.ts'
+
+/** Both have ended by then: gossip has to carry the news of the second address, and each has to challenge the other. */
+const NOTICED_MS = 10_000
+/** How long it takes until somebody has thrown the copy away. */
+const TENDED_MS = 1000
+
+interface Pair {
+  readonly original: NodeProcess
+  readonly copy: NodeProcess
+  readonly startedAt: number
+  tended: boolean
+}
+
+export class Twins {
+  readonly #world: World
+  readonly #report: Report
+  readonly #pairs: Pair[] = []
+
+  constructor(world: World, report: Report) {
+    this.#world = world
+    this.#report = report
+  }
+
+  get any(): boolean {
+    return this.#pairs.length > 0
+  }
+
+  /** Neither is started again by itself. */
+  begin(original: NodeProcess, copy: NodeProcess): void {
+    original.restartAfterMs = copy.restartAfterMs = undefined
+    this.#pairs.push({ original, copy, startedAt: this.#world.now, tended: false })
+    copy.start()
+  }
+
+  /** Whether it has to end: it is one of two, and both are there or one has just gone. */
+  includes(process: unknown): boolean {
+    return this.#pairs.some((pair) => !pair.tended && (pair.original === process || pair.copy === process))
+  }
+
+  /** To be called now and then. */
+  audit(): void {
+    for (const pair of this.#pairs) {
+      if (pair.tended) continue
+      const { original, copy } = pair
+      if (!original.running && !copy.running) {
+        pair.tended = true
+        this.#world.restart(original, TENDED_MS)
+      } else if (this.#world.now - pair.startedAt > NOTICED_MS) {
+        const running = [original, copy].filter((process) => process.running)
+        this.#report.broken('twin', `${running.map((process) => process.name).join(' and ')} of one identity still run ${NOTICED_MS} ms after the second was started`)
+      }
+    }
+  }
+}
