@@ -57,6 +57,8 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   readonly #lastRun = new Map<NodeProcess, number>()
   readonly #disks: DiskGuard
   readonly #values = new Map<NodeProcess, number>()
+  /** Nodes that have had a cluster. */
+  readonly #belonging = new Set<NodeProcess>()
   readonly #twins: Twins
   readonly #strangers: Strangers | undefined
   /** Where each node was first; one at a time is somewhere else. */
@@ -203,7 +205,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   }
 
   meet(): readonly NodeProcess[] {
-    return this.#strangers?.meet() ?? []
+    return this.nodes.every((node) => this.#belonging.has(node)) ? this.#strangers?.meet() ?? [] : []
   }
 
   // ---- what the world tells ----------------------------------------------------------------------------------------
@@ -218,6 +220,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     const isStranger = this.#strangers?.includes(process) ?? false
     this.checkers.strangers.identified(process.name, identity, isStranger)
     if (isStranger) return
+    if (identity.clusterId !== undefined) this.#belonging.add(process)
     this.#disks.identified(process, identity.nodeId)
     if (this.#values.get(process) === identity.value) return
     this.#values.set(process, identity.value)

@@ -48,11 +48,16 @@ export function drawSetup(seed: number): Setup {
     faultsAtMs: size.chance(0.3) ? 0 : size.between(1000, 5000),
     // With a twin in it, one node more is as much as the promise bears.
     leaveOneDead: nodes >= 3 && size.chance(0.3) && plan.members.twinEveryMs === 0,
-    strangersName: size.chance(0.5) ? 'simulated' : 'another',
+    strangersName: size.chance(0.5) && keepsItsNodes(plan) ? 'simulated' : 'another',
     world: random.fork(),
     faults: random.fork(),
     users: random.fork(),
   }
+}
+
+/** No node is ever without a cluster once it has one: a fresh one would join whichever cluster of its name it meets first, and may. */
+function keepsItsNodes({ disk, damage, members }: FaultPlan): boolean {
+  return disk.wipeEveryMs + members.joinEveryMs + damage.rotEveryMs + damage.badSectorEveryMs + damage.lostJournalEveryMs === 0
 }
 
 function drawWorkload(random: Random, plan: FaultPlan, publishers: number, workers: number): Workload {
