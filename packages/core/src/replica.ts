@@ -15,7 +15,7 @@ import type { RoleView } from './master/boundary.ts'
 import { defaultMasterSettings, type MasterSettings } from './master/settings.ts'
 import type { ClientMessage } from './message/client.ts'
 import type { Configuration } from './message/command.ts'
-import type { ConsensusMessage } from './message/consensus.ts'
+import type { Append, ConsensusMessage, SnapshotChunk } from './message/consensus.ts'
 import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
 import { Caretaker } from './replica/caretaker.ts'
@@ -28,7 +28,7 @@ import type { Hosted, HostedOutbox } from './replica/hosted.ts'
 import type { JobMachineOutbox } from './replica/job-machine.ts'
 import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
 import { Witness, type WitnessOutbox } from './replica/witness.ts'
-import { type Instant, type NodeId, REGISTRY_SHARD, type ShardId, type WallTime } from './units.ts'
+import { type Instant, type LogIndex, type NodeId, REGISTRY_SHARD, type ShardId, type Term, type WallTime } from './units.ts'
 
 export type * from './replica/boundary.ts'
 
@@ -446,9 +446,21 @@ export class Replica {
   }
 
   #consensus(from: NodeId, message: ConsensusMessage): void {
+    if ((message.kind === 'append' || message.kind === 'snapshot') && this.#copies.isGone(message.shard, message.to)) return this.#tellGone(from, message)
     let hosted = this.#copies.hosted.get(message.shard)
     if (hosted === undefined || message.to > hosted.master.self.replica) hosted = this.#copies.adopt(this.#now, message) ?? hosted
     hosted?.message(this.#now, from, message)
+  }
+
+  /**
+   * A leader waits for a copy that this node has no more. Were it met by silence, it would wait for ever, since the node lives: told that
+   * the copy is lost, it gives the node another one.
+   */
+  #tellGone(to: NodeId, { shard, term, from, to: gone, round }: Append | SnapshotChunk): void {
+    this.#o.send(to, linkTable.encode({
+      kind: 'appendAnswer', shard, term, from: gone, to: from, round, accepted: false, suspect: true,
+      match: 0 as LogIndex, reached: 0 as LogIndex, hintIndex: 0 as LogIndex, hintTerm: 0 as Term, wall: this.#now.wall, freeBytes: this.#journal.freeBytes,
+    }))
   }
 
   #parse(from: NodeId, bytes: Uint8Array): LinkMessage | undefined {

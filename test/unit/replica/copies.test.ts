@@ -7,7 +7,7 @@ import { defaultMasterSettings } from '@horus/core/master/settings'
 import type { ConsensusMessage } from '@horus/core/message/consensus'
 import { Random } from '@horus/core/random'
 import { type CopyCluster, Copies, type CopyOutboxes } from '@horus/core/replica/copies'
-import type { ShardId } from '@horus/core/units'
+import type { ReplicaNumber, ShardId } from '@horus/core/units'
 import { nodeOf } from '../master/cluster.ts'
 
 const shard = 7 as ShardId
@@ -42,6 +42,17 @@ test('a copy yields to one after it only when the leader that it follows asks fo
   assert.equal(here.adopt(now, append(3, 4, 2)), undefined)
   assert.equal(here.hosted.get(shard)!.master.self.replica, 2)
   assert.equal(here.adopt(now, append(1, 4, 1))?.master.self.replica, 4)
+})
+
+test('nobody answers for a number that was given up, or that a later one has followed', () => {
+  const here = copies([])
+  here.bear(now, shard, masters, () => {})
+  here.hosted.get(shard)!.message(now, nodeOf(0), append(1, 2, 1))
+  assert.equal(here.isGone(shard, 2 as ReplicaNumber), false)
+  here.adopt(now, append(1, 5, 1))
+  assert.deepEqual([2, 4, 5, 6].map((replica) => here.isGone(shard, replica as ReplicaNumber)), [true, true, false, false])
+  here.retire(now, shard)
+  assert.deepEqual([5, 6].map((replica) => here.isGone(shard, replica as ReplicaNumber)), [true, false])
 })
 
 test('a power failure in the middle of a birth leaves no copy without the configuration that it was born with', () => {

@@ -142,6 +142,11 @@ export class Copies {
     return first === undefined || first[replica - 1] === this.#cluster.self()
   }
 
+  /** The node's copy under this number was given up, or a later one has taken its place: nobody answers for it any more. */
+  isGone(shard: ShardId, replica: ReplicaNumber): boolean {
+    return replica <= (this.#retired.get(shard) ?? 0) || replica < (this.hosted.get(shard)?.master.self.replica ?? 0)
+  }
+
   /** The copy is out of its shard's configuration, or is followed by one under a new number: its data goes, its number stays known. */
   retire(now: Now, shard: ShardId): void {
     const hosted = this.hosted.get(shard)
