@@ -86,6 +86,8 @@ export class DiskGuard {
     if (id === undefined || this.#othersDamaged(node)) return false
     const dead = new Set<NodeId>([id, ...this.#destroyed])
     for (const { voters, outgoing } of this.#log.configurations.values()) {
+      // Who was lost has to be made anew, perhaps just there.
+      if (voters.some((member) => this.#destroyed.has(member.node))) return false
       for (const set of outgoing === undefined ? [voters] : [voters, outgoing]) {
         if (set.filter((member) => !dead.has(member.node)).length * 2 <= set.length) return false
       }

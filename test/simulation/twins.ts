@@ -38,9 +38,12 @@ export class Twins {
     copy.start()
   }
 
-  /** Whether it has to end: it is one of two, and both are there or one has just gone. */
+  /**
+   * Whether it may end itself: it is one of two. And when the original is back alone, others may have seen its name go further on the
+   * copy's disk than on its own: then it ends once more, and joins as a new node.
+   */
   includes(process: unknown): boolean {
-    return this.#pairs.some((pair) => !pair.tended && (pair.original === process || pair.copy === process))
+    return this.#pairs.some((pair) => pair.original === process || pair.copy === process)
   }
 
   /** To be called now and then. */
@@ -50,6 +53,7 @@ export class Twins {
       const { original, copy } = pair
       if (!original.running && !copy.running) {
         pair.tended = true
+        original.restartAfterMs = TENDED_MS
         this.#world.restart(original, TENDED_MS)
       } else if (this.#world.now - pair.startedAt > NOTICED_MS) {
         const running = [original, copy].filter((process) => process.running)

@@ -14,7 +14,6 @@ import type { Endpoint } from './lead/endpoint.ts'
 import type { RoleView } from './master/boundary.ts'
 import { defaultMasterSettings, type MasterSettings } from './master/settings.ts'
 import type { ClientMessage } from './message/client.ts'
-import type { Configuration } from './message/command.ts'
 import type { Append, ConsensusMessage, SnapshotChunk } from './message/consensus.ts'
 import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
@@ -346,7 +345,7 @@ export class Replica {
     entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
     role: (hosted, view) => this.#role(hosted, view),
     configured: (hosted, configuration, committed) => {
-      this.#observeConfiguration(hosted.shard, configuration, committed)
+      this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: placesOf(configuration.voters), outgoing: configuration.outgoing && placesOf(configuration.outgoing), learners: placesOf(configuration.learners) })
       this.#note(() => this.#tellHint(hosted))
     },
     proposed: (hosted, index, entry) => this.#observe({ kind: 'proposed', shard: hosted.shard, index, term: hosted.master.term, entry }),
@@ -388,10 +387,7 @@ export class Replica {
   }
 
   #role(hosted: Hosted, view: RoleView): void {
-    if (view.role === 'leader') {
-      this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
-      this.#observeConfiguration(hosted.shard, hosted.master.configurationCommitted, true)
-    }
+    if (view.role === 'leader') this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
     this.#note(() => {
       if (hosted.shard === REGISTRY_SHARD) this.#cluster.registryApplied()
       this.#caretaker.ledChanged(this.#now)
@@ -503,10 +499,6 @@ export class Replica {
   #stopped(): void {
     this.#stopping = Number.MAX_VALUE
     this.#o.stopped()
-  }
-
-  #observeConfiguration(shard: ShardId, { epoch, voters, outgoing, learners }: Configuration, committed: boolean): void {
-    this.#observe({ kind: 'configured', shard, epoch, committed, voters: placesOf(voters), outgoing: outgoing && placesOf(outgoing), learners: placesOf(learners) })
   }
 
   #observe(observation: ReplicaObservation): void {

@@ -103,7 +103,7 @@ export type ReplicaObservation =
   | { readonly kind: 'digest'; readonly shard: ShardId; readonly index: LogIndex; readonly digest: string }
   /** The copy was not found intact: from now on it counts as lost. */
   | { readonly kind: 'doubted'; readonly shard: ShardId; readonly replica: ReplicaNumber }
-  /** A copy's configuration has changed, or become committed; a new leader tells the committed one that it begins with. */
+  /** A copy's configuration has changed, or become committed; a copy that is found or born tells what it begins with. */
   | { readonly kind: 'configured'; readonly shard: ShardId; readonly epoch: Epoch; readonly committed: boolean; readonly voters: readonly ReplicaPlace[]; readonly outgoing: readonly ReplicaPlace[] | undefined; readonly learners: readonly ReplicaPlace[] }
 
 export interface ReplicaPlace {
