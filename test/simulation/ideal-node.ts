@@ -6,10 +6,9 @@ import type { Now } from '@horus/core/actor'
 import { type Directory, Front, type Services, type ShardMessage, type ShardService } from '@horus/core/front/front'
 import type { Endpoint } from '@horus/core/lead/endpoint'
 import { type Led, Service } from '@horus/core/lead/service'
-import { countsAnswer, jobsAnswer, jobsQuery, Query } from '@horus/core/message/client'
 import { Code, logTable, stampEntry } from '@horus/core/message/command'
-import { decode, encode } from '@horus/core/message/layout'
 import type { Identity, ReplicaInput, ReplicaOutbox } from '@horus/core/replica'
+import { answerQuery } from '@horus/core/replica/queries'
 import { Shard, type ShardEffects } from '@horus/core/shard'
 import type { Address, Instant, LeaseTime, LogIndex, NodeId, PartitionId, ShardId, Term } from '@horus/core/units'
 import { never } from '@horus/core/units'
@@ -100,7 +99,7 @@ export class IdealNode implements ReplicaActor {
       case 'resume':
         return this.#service.resume(now, from, message)
       case 'query':
-        return this.#front.send(from, { kind: 'queryAnswer', request: message.request, ...this.#answer(message) }, this.#outbox!)
+        return this.#front.send(from, answerQuery(this.#log.books, message), this.#outbox!)
       default:
         message satisfies never
     }
@@ -199,11 +198,5 @@ export class IdealNode implements ReplicaActor {
     const made = Array.from({ length: Math.max(1, partitions) }, () => ++this.#log.partitions as PartitionId)
     this.#log.topics.set(topic, made)
     for (const partition of made) this.#propose(now, logTable.encode({ kind: 'partitionOpen', leaseNow: 0 as never, wallNow: 0 as never, partition, topic, settings: new Uint8Array(0) }))
-  }
-
-  #answer(query: ShardMessage & { kind: 'query' }): { code: Code; body: Uint8Array } {
-    if (query.operation === Query.counts) return { code: Code.ok, body: encode(countsAnswer, this.#log.books.counts(query.partition)!) }
-    const { states, name, from, limit } = decode(jobsQuery, query.body)
-    return { code: Code.ok, body: encode(jobsAnswer, this.#log.books.jobs(query.partition, { states, name, from }, limit)) }
   }
 }
