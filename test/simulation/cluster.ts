@@ -13,6 +13,7 @@ import type { Process } from '@horus/core/world/process'
 import { World, type WorldWatcher } from '@horus/core/world/world'
 import { Auditor } from './auditor.ts'
 import { Checkers } from './check/all.ts'
+import { FaultCoverage } from './coverage.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { History } from './history.ts'
 import { GREETER } from './greeter.ts'
@@ -49,6 +50,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   readonly clients: ClientProcess[] = []
   readonly auditor: Auditor
   readonly publishers: Publisher[] = []
+  readonly coverage: FaultCoverage
   readonly #parts: Parts
   readonly #faults: Faults
   readonly #users: Random
@@ -72,6 +74,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.history = new History(() => this.world.now)
     this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now)
     this.#disks = new DiskGuard(this.checkers.log)
+    this.coverage = new FaultCoverage({ leaders: this.checkers.leaders.latest, identityOf: (node) => this.#disks.identityOf(node) })
     this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
     const seeds = Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
     this.scene = {
@@ -242,6 +245,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     }
     this.checkers.observed(process, observation)
     this.#disks.observed(process, observation)
+    this.coverage.observed(observation)
     const begins = observation.kind === 'leader' || (observation.kind === 'configured' && observation.outgoing !== undefined)
     if (begins) this.#faults.provoke(process)
   }
@@ -252,6 +256,11 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     if (process instanceof NodeProcess && (process.diskFailures > 0 || this.#disks.mayEnd(process))) return
     if (this.#twins.includes(process)) return
     this.checkers.report.broken('halt', `${process.name} ended itself: ${reason}`)
+  }
+
+  struck(process: Process, fault: string): void {
+    this.coverage.struck(process, fault)
+    if (fault === 'repeat') this.history.repeats(process.name)
   }
 
   stopped(): void {

@@ -49,6 +49,8 @@ export interface HistoryListener {
 
 export class History {
   readonly attempts: Attempt[] = []
+  /** Clients that say old things again: an add that was refused to such a one may have been taken when it was repeated. */
+  readonly repeaters = new Set<string>()
   readonly #listeners: HistoryListener[] = []
   readonly #now: () => number
 
@@ -64,6 +66,10 @@ export class History {
     const attempt: Attempt = { id: this.attempts.length + 1, client, topic, key, sentAt: this.#now(), outcome: 'open', code: undefined, job: undefined }
     this.attempts.push(attempt)
     return attempt
+  }
+
+  repeats(client: string): void {
+    this.repeaters.add(client)
   }
 
   byId(id: number): Attempt | undefined {

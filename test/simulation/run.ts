@@ -55,7 +55,7 @@ export function runSetup(setup: Setup, parts: Parts): SeedResult {
 }
 
 function coverageOf(cluster: Cluster): ReadonlyMap<string, number> {
-  const coverage = new Map(cluster.world.counts)
+  const coverage = new Map([...cluster.world.counts, ...cluster.coverage.entries()])
   const { checkers, history } = cluster
   coverage.set('elections', checkers.leaders.elections)
   coverage.set('committed entries', checkers.log.entries)

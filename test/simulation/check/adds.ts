@@ -47,7 +47,7 @@ export class AddsChecker implements Checker {
       this.#report.broken('I1', `${lease.client} got ${lease.job} with a payload that no user wrote`)
       return
     }
-    if (attempt.outcome === 'refused') this.#report.broken('I10', `attempt ${attempt.id} was refused with ${attempt.code} and yet ${lease.client} got it as ${lease.job}`)
+    if (attempt.outcome === 'refused' && !this.#history.repeaters.has(attempt.client)) this.#report.broken('I10', `attempt ${attempt.id} was refused with ${attempt.code} and yet ${lease.client} got it as ${lease.job}`)
     this.#isJob(attempt, lease.job)
   }
 
@@ -64,6 +64,7 @@ export class AddsChecker implements Checker {
 
   /** A session that was forgotten, or a repeat that came too late, is refused when its entry is applied: only NoQuorum says that there is no entry. */
   #mustBeAbsent(attempt: Attempt): void {
+    if (this.#history.repeaters.has(attempt.client)) return
     const place = attempt.code === 'NoQuorum' ? this.#log.attempts.get(attempt.id) : undefined
     if (place !== undefined) this.#report.broken('I10', `attempt ${attempt.id} was refused with NoQuorum and yet stands in shard ${place.shard} at ${place.index}`)
     const job = this.#jobOfAttempt.get(attempt.id)

@@ -222,7 +222,10 @@ export class NodeProcess extends Process implements ReplicaOutbox {
     const answer = this.#disk.execute(request)
     const { delayMsMin, delayMsMax, slowChance, slowMsMax } = this.diskSettings
     let ms = delayMsMin + this.#random.fraction() * (delayMsMax - delayMsMin)
-    if (slowChance > 0 && this.#random.chance(slowChance)) ms += this.#random.fraction() * slowMsMax
+    if (slowChance > 0 && this.#random.chance(slowChance)) {
+      ms += this.#random.fraction() * slowMsMax
+      this.world.struck('slowDisk', this)
+    }
     this.#diskFreeAt = Math.max(this.#diskFreeAt, this.world.now) + quantize(ms)
     this.world.pushAt(this.#diskFreeAt, { kind: 'device', process: this, run: this.run, request, answer })
   }

@@ -37,6 +37,14 @@ export class ClockFaults implements FaultSource {
     this.strikes = [{ name: 'wallJump', everyMs: plan.wallJumpEveryMs, hit: (own) => this.#jump(own) }]
   }
 
+  begin(): void {
+    const { world } = this.#hands
+    for (const process of world.processes) {
+      if (this.#plan.driftMax > 0) world.struck('drift', process)
+      if (this.#plan.wallOffsetMsMax > 0) world.struck('wallOffset', process)
+    }
+  }
+
   added(process: Process): void {
     const { driftMax, wallOffsetMsMax } = this.#plan
     // A clock has its rate from the first start on: a rate that changes while a process runs would be a jump.

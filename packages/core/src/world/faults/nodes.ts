@@ -94,6 +94,10 @@ export class NodeFaults implements FaultSource {
     ]
   }
 
+  begin(): void {
+    if (this.#plan.turnMsMax > 0) for (const node of this.#hands.nodes) this.#hands.world.struck('slowLoop', node)
+  }
+
   added(process: Process): void {
     process.turnMs = this.#random.fraction() * this.#plan.turnMsMax
   }

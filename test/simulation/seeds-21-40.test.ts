@@ -1,3 +1,0 @@
-import { testSeeds } from './seed-tests.ts'
-
-testSeeds(21, 40)
