@@ -1,11 +1,12 @@
-//! One identity that runs twice: a data directory was copied, and both copies were started. The promise is that both notice and
-//! stop; then somebody throws the copy away, and the original comes back.
+//! One identity that runs twice: a data directory was copied, and both copies were started. The promise is that they notice and
+//! do not go on side by side: mostly both stop; where the copy finds first that others have seen its journal go further, it ends
+//! as an old copy and the original runs on alone. Then somebody throws the copy away, and an original that stopped comes back.
 
 import type { NodeProcess } from '@horus/core/world/node'
 import type { World } from '@horus/core/world/world'
 import type { Report } from './check/checker.ts'
 
-/** Both have ended by then: gossip has to carry the news of the second address, and each has to challenge the other. */
+/** At most one is left by then: gossip has to carry the news of the second address, and each has to challenge the other. */
 const NOTICED_MS = 10_000
 /** How long it takes until somebody has thrown the copy away. */
 const TENDED_MS = 1000
@@ -56,8 +57,11 @@ export class Twins {
         original.restartAfterMs = TENDED_MS
         this.#world.restart(original, TENDED_MS)
       } else if (this.#world.now - pair.startedAt > NOTICED_MS) {
-        const running = [original, copy].filter((process) => process.running)
-        this.#report.broken('twin', `${running.map((process) => process.name).join(' and ')} of one identity still run ${NOTICED_MS} ms after the second was started`)
+        if (original.running && copy.running) this.#report.broken('twin', `${original.name} and ${copy.name} of one identity still run ${NOTICED_MS} ms after the second was started`)
+        pair.tended = true
+        original.restartAfterMs = TENDED_MS
+        // Whichever is left is the node from now on.
+        if (!original.running) copy.restartAfterMs = TENDED_MS
       }
     }
   }
