@@ -83,7 +83,7 @@ export class Flow {
         this.#to.end()
         return
       case 'reset':
-        this.#to.resetAndDestroy()
+        reset(this.#to)
         this.end()
         return
       default:
@@ -122,7 +122,13 @@ export class Pipe {
 
   /** Both ends are told at once that it broke (RST). */
   cut(): void {
-    this.#near.resetAndDestroy()
-    this.#far.resetAndDestroy()
+    reset(this.#near)
+    reset(this.#far)
   }
+}
+
+/** A side that was told of the end already cannot be reset any more: libuv refuses, and Node would wait for that socket when it exits. */
+function reset(socket: Socket): void {
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
