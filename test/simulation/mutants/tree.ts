@@ -6,7 +6,7 @@
 //!   folder/simulation                   the simulator, or whichever parts are wanted
 
 import { spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -40,6 +40,11 @@ export function plant(mutant: Mutant, parts: readonly string[] = ['simulation'])
     writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
     mkdirSync(join(folder, 'node_modules/@horus'), { recursive: true })
     symlinkSync(core, join(folder, 'node_modules/@horus/core'), 'dir')
+    // Transport as it is, but here, so that it finds the core with the bug.
+    const transport = join(folder, 'packages/transport')
+    for (const name of ['package.json', 'dist']) cpSync(join(ROOT, 'packages/transport', name), join(transport, name), { recursive: true })
+    symlinkSync(transport, join(folder, 'node_modules/@horus/transport'), 'dir')
+    for (const name of ['cbor-x', 'ip-cidr']) symlinkSync(realpathSync(join(ROOT, 'packages/transport/node_modules', name)), join(folder, 'node_modules', name), 'dir')
     return folder
   } catch (error) {
     remove(folder)
