@@ -2,7 +2,7 @@
 
 import type { Append, AppendAnswer, ConsensusMessage } from '@horus/core/message/consensus'
 import type { Decision, FoundingMessage, GossipMessage, Member, Update } from '@horus/core/message/gossip'
-import { FoundingRefusal } from '@horus/core/message/gossip'
+import { FoundingRefusal, isFounding } from '@horus/core/message/gossip'
 import { entryText } from './entries.ts'
 import type { Names } from './names.ts'
 import { valueText } from './registry-text.ts'
@@ -14,6 +14,7 @@ export interface Tidings {
 }
 
 export function tidingsOf(mail: Mail, names: Names, from: string, to: string): Tidings | undefined {
+  if (isFounding(mail)) return { topic: 'founding', text: founding(mail, names) }
   switch (mail.kind) {
     case 'preVote':
     case 'preVoteAnswer':
@@ -26,15 +27,6 @@ export function tidingsOf(mail: Mail, names: Names, from: string, to: string): T
     case 'timeoutNow':
     case 'removed':
       return consensus(mail, names)
-    case 'prepare':
-    case 'promise':
-    case 'accept':
-    case 'accepted':
-    case 'refused':
-    case 'redraw':
-    case 'decided':
-    case 'inquire':
-      return { topic: 'founding', text: founding(mail, names) }
     case 'probe':
     case 'probeAnswer':
     case 'ping':

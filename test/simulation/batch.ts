@@ -69,7 +69,7 @@ export async function runCrew(from: number, seeds: number, processes: number, { 
       const lot = Math.min(LOT, from + seeds - next)
       const first = next
       next += lot
-      const summary = await runLot(first, lot)
+      const summary = await runApart(MAIN, ['--from', String(first), '--seeds', String(lot)])
       for (const { seed, invariant } of summary.failed) say(`seed ${seed} broke ${invariant}: pnpm sim --seed ${seed} tells how`)
       summaries.push(summary)
     }
@@ -84,10 +84,10 @@ export async function runCrew(from: number, seeds: number, processes: number, { 
   }
 }
 
-/** A lot in a process of its own, which says its summary on its last line. */
-function runLot(from: number, seeds: number): Promise<Summary> {
+/** The simulator `main` in a process of its own, which says its summary on its last line. */
+export function runApart(main: string, args: readonly string[]): Promise<Summary> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [MAIN, '--from', String(from), '--seeds', String(seeds), '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [main, ...args, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
     let text = ''
     child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
     child.on('error', reject)
@@ -96,7 +96,7 @@ function runLot(from: number, seeds: number): Promise<Summary> {
       try {
         resolve(JSON.parse(last) as Summary)
       } catch {
-        reject(new Error(`the simulator of seeds ${from} to ${from + seeds - 1} ended with code ${code} and without a summary`))
+        reject(new Error(`the simulator with ${args.join(' ')} ended with code ${code} and without a summary: ${last}`))
       }
     })
   })

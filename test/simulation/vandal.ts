@@ -2,6 +2,7 @@
 //! shards and partitions that are nobody's. It is answered, refused or cut off; nobody else may notice.
 
 import type { Now } from '@horus/core/actor'
+import { joined } from '@horus/core/bytes'
 import type { ConnectionMessage } from '@horus/core/message/messages'
 import { connectionTable } from '@horus/core/message/messages'
 import type { Random } from '@horus/core/random'
@@ -58,11 +59,8 @@ export class Vandal implements ClientActor {
         return noise(random, 1 + random.below(100), random.below(256))
       case 1:
         return message.slice(0, random.below(message.length))
-      case 2: {
-        const longer = new Uint8Array(message.length + 1 + random.below(20))
-        longer.set(message)
-        return longer
-      }
+      case 2:
+        return joined([message, new Uint8Array(1 + random.below(20))])
       case 3: {
         message[random.below(message.length)]! ^= 1 << random.below(8)
         return message

@@ -38,16 +38,10 @@ export class Batches {
   find(number: number): number {
     const recent = this.#recent
     if (recent < this.#size && this.#holds(recent, number)) return this.#live[recent]! > 0 ? recent : -1
-    let low = 0
-    let high = this.#size
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#firsts[middle]! <= number) low = middle + 1
-      else high = middle
-    }
-    if (low === 0 || !this.#holds(low - 1, number)) return -1
-    this.#recent = low - 1
-    return this.#live[low - 1]! > 0 ? low - 1 : -1
+    const at = countUpTo(this.#firsts, this.#size, number) - 1
+    if (at < 0 || !this.#holds(at, number)) return -1
+    this.#recent = at
+    return this.#live[at]! > 0 ? at : -1
   }
 
   entryIndex(record: number): number {
@@ -78,14 +72,7 @@ export class Batches {
 
   /** Whether a job of this add entry is left. */
   holdsEntry(index: number): boolean {
-    let low = 0
-    let high = this.#size
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#entries[middle]! < index) low = middle + 1
-      else high = middle
-    }
-    for (; low < this.#size && this.#entries[low] === index; low++) if (this.#live[low]! > 0) return true
+    for (let at = countUpTo(this.#entries, this.#size, index) - 1; at >= 0 && this.#entries[at] === index; at--) if (this.#live[at]! > 0) return true
     return false
   }
 
@@ -185,6 +172,18 @@ export class Batches {
 
 /** Sweeping fewer is not worth it. */
 const EMPTY_MIN = 64
+
+/** How many of the first `size` values, which never fall, are `most` or less. */
+function countUpTo(values: Float64Array, size: number, most: number): number {
+  let low = 0
+  let high = size
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (values[middle]! <= most) low = middle + 1
+    else high = middle
+  }
+  return low
+}
 
 function widened<T extends Float64Array | Uint16Array>(from: T, to: T): T {
   to.set(from)

@@ -93,10 +93,17 @@ export const inquire = row(0x17, 'inquire', {})
 
 export const FoundingRefusal = { lowBallot: 1, otherExpect: 2, mayNotFound: 3, tooMany: 4 } as const
 
-export const gossipRows = [probe, probeAnswer, ping, pingRequest, pong, nack, gossip, prepare, promise, accept, accepted, refused, redraw, decided, inquire] as const
+const foundingRows = [prepare, promise, accept, accepted, refused, redraw, decided, inquire] as const
+export const gossipRows = [probe, probeAnswer, ping, pingRequest, pong, nack, gossip, ...foundingRows] as const
 export type GossipMessage = MessageOf<(typeof gossipRows)[number]>
-export type FoundingMessage = MessageOf<typeof prepare | typeof promise | typeof accept | typeof accepted | typeof refused | typeof redraw | typeof decided | typeof inquire>
+export type FoundingMessage = MessageOf<(typeof foundingRows)[number]>
 export const gossipTable = new Table<(typeof gossipRows)[number]>(gossipRows)
+
+const FOUNDING_KINDS: ReadonlySet<string> = new Set(foundingRows.map(({ kind }) => kind))
+
+export function isFounding<Message extends { readonly kind: string }>(message: Message): message is Extract<Message, FoundingMessage> {
+  return FOUNDING_KINDS.has(message.kind)
+}
 
 // ---- full sync, over a link ----------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@
 
 import type { Now } from '../actor.ts'
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
-import type { Decision, GossipMessage, Member, ShardHint, SyncMessage } from '../message/gossip.ts'
+import { type Decision, type GossipMessage, isFounding, type Member, type ShardHint, type SyncMessage } from '../message/gossip.ts'
 import type { NodeRecord, RegistryMessage } from '../message/registry.ts'
 import type { AdmissionOutbox } from '../node/admission.ts'
 import type { DiscoveryOutbox } from '../node/discovery.ts'
@@ -181,20 +181,8 @@ export class Cluster {
     const opened = parts.gate.open(from, bytes, { foreign: (reason) => this.#log('error', reason) })
     if (opened === undefined) return
     const { sender, message } = opened
-    switch (message.kind) {
-      case 'prepare':
-      case 'promise':
-      case 'accept':
-      case 'accepted':
-      case 'refused':
-      case 'redraw':
-      case 'decided':
-      case 'inquire':
-        parts.founding.receive(now, { kind: 'datagram', sender, message }, this.#foundingOutbox)
-        break
-      default:
-        parts.membership.receive(now, { kind: 'datagram', sender, message }, this.#membershipOutbox)
-    }
+    if (isFounding(message)) parts.founding.receive(now, { kind: 'datagram', sender, message }, this.#foundingOutbox)
+    else parts.membership.receive(now, { kind: 'datagram', sender, message }, this.#membershipOutbox)
     this.#drain(now)
   }
 

@@ -118,7 +118,7 @@ export class Copies {
   adopt(now: Now, message: ConsensusMessage): Hosted | undefined {
     const { shard, to: replica } = message
     if (message.kind !== 'append' && message.kind !== 'snapshot') return undefined
-    if (replica <= (this.#retired.get(shard) ?? 0)) return undefined
+    if (this.isGone(shard, replica)) return undefined
     if (this.#mayBeOfBirth(shard, replica)) return undefined
     const present = this.hosted.get(shard)
     if (present !== undefined) {

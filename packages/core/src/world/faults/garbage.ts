@@ -1,5 +1,6 @@
 //! Bytes that are no message: random ones, and real ones that were damaged so that no reader may take them for what they were.
 
+import { joined } from '../../bytes.ts'
 import type { Random } from '../../random.ts'
 
 /** Bytes of a datagram's head: format, and the hash of the cluster's name (message/gossip.ts). */
@@ -23,11 +24,8 @@ export function spoilt(original: Uint8Array | undefined, random: Random): Uint8A
   switch (random.below(3)) {
     case 0:
       return original.slice(0, random.below(original.length))
-    case 1: {
-      const longer = new Uint8Array(original.length + 1 + random.below(64))
-      longer.set(original)
-      return longer
-    }
+    case 1:
+      return joined([original, new Uint8Array(1 + random.below(64))])
     default: {
       const other = original.slice()
       const at = random.below(HEAD_BYTES)

@@ -1,0 +1,33 @@
+//! The hunt for one planted bug: seeds of the simulator over the core that has it, until one fails that is whole without it.
+
+import { join } from 'node:path'
+import { runApart } from '../batch.ts'
+import { PARTS } from '../parts.ts'
+import { runSeed } from '../run.ts'
+import type { Mutant } from './mutant.ts'
+import { plant, remove } from './tree.ts'
+
+export interface Outcome {
+  readonly name: string
+  readonly caught: boolean
+  /** Seeds that were run until it was caught. */
+  readonly seeds: number
+  readonly invariant: string | undefined
+}
+
+/** A seed that fails without the mutant too says nothing about it: the hunt goes on behind that seed. */
+export async function hunt(mutant: Mutant, seeds: number): Promise<Outcome> {
+  const folder = plant(mutant)
+  const main = join(folder, 'simulation/main.js')
+  try {
+    for (let from = 1; from <= seeds; ) {
+      const [failed] = (await runApart(main, ['--from', String(from), '--seeds', String(seeds - from + 1), '--until-failure'])).failed
+      if (failed === undefined) break
+      if (runSeed(failed.seed, PARTS).violation === undefined) return { name: mutant.name, caught: true, seeds: failed.seed, invariant: failed.invariant }
+      from = failed.seed + 1
+    }
+    return { name: mutant.name, caught: false, seeds, invariant: undefined }
+  } finally {
+    remove(folder)
+  }
+}
