@@ -4,5 +4,6 @@ import { BOOK_MUTANTS } from './books.ts'
 import { MASTER_MUTANTS } from './masters.ts'
 import { DISK_MUTANTS } from './disks.ts'
 import type { Mutant } from './mutant.ts'
+import { NODE_MUTANTS } from './nodes.ts'
 
-export const MUTANTS: readonly Mutant[] = [...MASTER_MUTANTS, ...BOOK_MUTANTS, ...DISK_MUTANTS]
+export const MUTANTS: readonly Mutant[] = [...MASTER_MUTANTS, ...BOOK_MUTANTS, ...DISK_MUTANTS, ...NODE_MUTANTS]
