@@ -86,11 +86,15 @@ export function readWhole(view: DataView, at: number): number {
   return view.getUint32(at + 4, true) * WORD + view.getUint32(at, true)
 }
 
-/** Whether a record's header begins at `at`; the cheap tests come first, since a search asks at every fourth byte. */
+/** Whether a record's header begins at `at`. */
 export function headerHolds(bytes: Uint8Array, view: DataView, at: number, nonce: Nonce, position: number): boolean {
+  return mayBeHeader(bytes, at) && view.getUint32(at, true) === crc32(bytes, at + 4, at + RECORD_HEADER_BYTES, recordSeed(nonce, position))
+}
+
+/** The cheap part of the test, on its own and small enough to be inlined: a search asks it at every fourth byte. */
+export function mayBeHeader(bytes: Uint8Array, at: number): boolean {
   const kind = bytes[at + 20]!
-  if (kind === 0 || kind > KIND_MAX || bytes[at + 21] !== 0) return false
-  return view.getUint32(at, true) === crc32(bytes, at + 4, at + RECORD_HEADER_BYTES, recordSeed(nonce, position))
+  return kind !== 0 && kind <= KIND_MAX && bytes[at + 21] === 0
 }
 
 /** The header at `at`, whose check must have held. */

@@ -28,6 +28,8 @@ export type DeviceFault =
 
 interface SimulatedFile {
   durable: Uint8Array
+  /** A reader holds `durable` itself: it is copied before it next changes. */
+  shared: boolean
   /** Sectors that a reader sees and a crash may lose. */
   unsynced: Map<number, Uint8Array>
   /** Sectors that cannot be read. */
@@ -153,7 +155,7 @@ export class SimulatedDevice {
   rot(name: string, at: number, bits = 0xff): void {
     const file = this.#names.get(name)
     if (!file || at >= file.durable.length) return
-    file.durable[at]! ^= bits
+    own(file)[at]! ^= bits
     const unsynced = file.unsynced.get(Math.floor(at / SECTOR_BYTES))
     if (unsynced) unsynced[at % SECTOR_BYTES]! ^= bits
   }
@@ -205,7 +207,7 @@ export class SimulatedDevice {
       let made = twins.get(file)
       if (!made) {
         const unsynced = new Map([...file.unsynced].map(([sector, bytes]): [number, Uint8Array] => [sector, bytes.slice()]))
-        made = { durable: file.durable.slice(), unsynced, bad: new Set(file.bad), newest: file.newest, reach: file.reach, serial: file.serial }
+        made = { durable: file.durable.slice(), shared: false, unsynced, bad: new Set(file.bad), newest: file.newest, reach: file.reach, serial: file.serial }
         twins.set(file, made)
       }
       return made
@@ -241,7 +243,7 @@ export class SimulatedDevice {
   #create(request: Extract<DeviceRequest, { kind: 'create' }>): DeviceAnswer {
     const before = this.#names.get(request.file)?.durable.length ?? 0
     if (this.usedBytes - before + request.size > this.capacityBytes) return failure(request, 'full')
-    const file: SimulatedFile = { durable: new Uint8Array(request.size), unsynced: new Map(), bad: new Set(), newest: -1, reach: 0, serial: ++this.#serial }
+    const file: SimulatedFile = { durable: new Uint8Array(request.size), shared: false, unsynced: new Map(), bad: new Set(), newest: -1, reach: 0, serial: ++this.#serial }
     this.#names.set(request.file, file)
     this.#changes.push({ kind: 'create', request: request.request, name: request.file, file })
     return { kind: 'created', request: request.request }
@@ -320,6 +322,16 @@ function lengthen(file: SimulatedFile, size: number): void {
   const longer = new Uint8Array(size)
   longer.set(file.durable)
   file.durable = longer
+  file.shared = false
+}
+
+/** The durable bytes, to be changed: what a reader was given stays as it was. */
+function own(file: SimulatedFile): Uint8Array {
+  if (file.shared) {
+    file.durable = file.durable.slice()
+    file.shared = false
+  }
+  return file.durable
 }
 
 function overlay(file: SimulatedFile, at: number, bytes: Uint8Array): void {
@@ -344,18 +356,38 @@ function settle(file: SimulatedFile, sector: number, count = SECTOR_BYTES): void
   const bytes = file.unsynced.get(sector)
   if (!bytes) return
   const at = sector * SECTOR_BYTES
-  file.durable.set(bytes.subarray(0, Math.min(count, file.durable.length - at)), at)
+  own(file).set(bytes.subarray(0, Math.min(count, file.durable.length - at)), at)
   file.unsynced.delete(sector)
 }
 
 function look(file: SimulatedFile, from: number, to: number): Uint8Array {
+  const sectors = unsyncedWithin(file, Math.floor(from / SECTOR_BYTES), Math.ceil(to / SECTOR_BYTES))
+  if (sectors.length === 0 && to - from >= SHARED_BYTES_MIN) {
+    file.shared = true
+    return file.durable.subarray(from, to)
+  }
   const bytes = file.durable.slice(from, Math.max(from, to))
-  for (let sector = Math.floor(from / SECTOR_BYTES); sector * SECTOR_BYTES < to; sector++) {
-    const held = file.unsynced.get(sector)
-    if (!held) continue
-    const start = Math.max(from, sector * SECTOR_BYTES)
-    const end = Math.min(to, (sector + 1) * SECTOR_BYTES)
-    bytes.set(held.subarray(start - sector * SECTOR_BYTES, end - sector * SECTOR_BYTES), start - from)
+  for (const sector of sectors) {
+    const at = sector * SECTOR_BYTES
+    const start = Math.max(from, at)
+    bytes.set(file.unsynced.get(sector)!.subarray(start - at, Math.min(to, at + SECTOR_BYTES) - at), start - from)
   }
   return bytes
 }
+
+/** Counted off whichever is fewer: a file under recovery is long, and little of it is unsynced. */
+function unsyncedWithin(file: SimulatedFile, first: number, end: number): readonly number[] {
+  const { unsynced } = file
+  if (unsynced.size === 0) return NONE
+  const sectors: number[] = []
+  if (unsynced.size < end - first) {
+    for (const sector of unsynced.keys()) if (sector >= first && sector < end) sectors.push(sector)
+  } else {
+    for (let sector = first; sector < end; sector++) if (unsynced.has(sector)) sectors.push(sector)
+  }
+  return sectors
+}
+
+const NONE: readonly number[] = []
+/** From here on a reader is given the file's own bytes: a recovery reads whole segments, and most of them never change again. */
+const SHARED_BYTES_MIN = 16 * 1024
