@@ -1,5 +1,6 @@
-//! How many inputs the actors inside nodes and clients are given: the measure of how much a run has tried. What the world
-//! hands a process is counted by the world; a node passes it on to the actors in it, and they tell each other more.
+//! How many inputs the actors inside nodes and clients are given. What the world hands the actor of a process is counted by the
+//! world, as deliveries; that actor passes some of it on to the actors in it, and they tell each other more. Both together are
+//! the events of a run: the measure of how much it has tried.
 
 import type { Actor, Now } from '@horus/core/actor'
 import { Client } from '@horus/core/client/client'
