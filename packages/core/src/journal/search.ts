@@ -38,8 +38,8 @@ function zerosAt(bytes: Uint8Array, at: number): number {
   const words = new Uint32Array(bytes.buffer, from, (bytes.length - at) >> 2)
   let word = 0
   for (; word + WORDS_SKIPPED <= words.length; word += WORDS_SKIPPED) {
-    const any = words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]! | words[word + 4]! | words[word + 5]! | words[word + 6]! | words[word + 7]!
-    if (any !== 0) break
+    const bits = words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]! | words[word + 4]! | words[word + 5]! | words[word + 6]! | words[word + 7]!
+    if (bits !== 0) break
   }
   return Math.max(0, 4 * word - BYTES_SKIPPED)
 }
