@@ -43,9 +43,9 @@ export class Network {
       return
     }
     if (this.#blocked(from, target)) return
-    this.#arrive(from, target, bytes)
+    this.#arrive(from, target, bytes.slice())
     if (!this.conditions.duplicated()) return
-    this.#arrive(from, target, bytes)
+    this.#arrive(from, target, bytes.slice())
     this.#world.struck('duplicate', from)
   }
 
@@ -97,7 +97,7 @@ export class Network {
 
   send(end: LinkEnd, bytes: Uint8Array): void {
     if (end.state === 'dialling') {
-      end.queue(bytes)
+      end.queue(bytes.slice())
       return
     }
     const link = end.link
@@ -110,12 +110,12 @@ export class Network {
     const unread = link.between === 'client' && end.waiting > this.clientBytesMax / 2
     const arrival = Math.max(this.#world.now + this.#delay(end.process), link.stalledUntil, other.readsAt, unread ? end.readsAt : 0)
     if (happens === 'reorder') {
-      this.#world.pushAt(arrival + quantize(this.conditions.settings.delayMsMax * this.#random.fraction() * 4), { kind: 'linkMessage', link, end: other, bytes: bytes })
+      this.#world.pushAt(arrival + quantize(this.conditions.settings.delayMsMax * this.#random.fraction() * 4), { kind: 'linkMessage', link, end: other, bytes: bytes.slice() })
       return
     }
     other.lastArrival = Math.max(other.lastArrival, arrival)
-    this.#world.pushAt(other.lastArrival, { kind: 'linkMessage', link, end: other, bytes: bytes })
-    if (happens === 'double') this.#world.pushAt(other.lastArrival + this.conditions.delay(), { kind: 'linkMessage', link, end: other, bytes: bytes })
+    this.#world.pushAt(other.lastArrival, { kind: 'linkMessage', link, end: other, bytes: bytes.slice() })
+    if (happens === 'double') this.#world.pushAt(other.lastArrival + this.conditions.delay(), { kind: 'linkMessage', link, end: other, bytes: bytes.slice() })
   }
 
   arrived(event: Extract<WorldEvent, { kind: 'linkMessage' | 'linkUp' | 'linkDown' }>): void {
