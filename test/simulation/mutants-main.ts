@@ -8,7 +8,7 @@ import type { Mutant } from './mutants/mutant.ts'
 import { misfit } from './mutants/tree.ts'
 
 /** Seeds after which a mutant counts as having survived. */
-const SEEDS_DEFAULT = 400
+const SEEDS_DEFAULT = 1000
 /** Mutants at a time: the machines that run this have two cores. */
 const PROCESSES = 2
 

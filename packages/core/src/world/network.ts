@@ -95,6 +95,7 @@ export class Network {
     return end
   }
 
+  /** What arrives is a copy, whatever happens to it: whoever receives a command may stamp it where it lies. */
   send(end: LinkEnd, bytes: Uint8Array): void {
     if (end.state === 'dialling') {
       end.queue(bytes.slice())
