@@ -167,6 +167,7 @@ export class IdealNode implements ReplicaActor {
         return term()
       },
       leaseNow: (now) => this.#leaseNow(now),
+      wallNow: (now) => now.wall,
       leadsSurely: () => true,
       propose: (now, entry) => this.#propose(now, entry),
       entry: (index) => log.entries[index - 1],

@@ -22,6 +22,14 @@ test('a job goes from add over acquire to complete', () => {
   assert.deepEqual({ ...log.shard.counts(P) }, { scheduled: 0, blocked: 0, waiting: 1, active: 0, retrying: 0, completed: 2, cancelled: 0, dead: 0 })
 })
 
+test('where a job waits its age is never 0, whatever the clock says', () => {
+  const { log, session } = logWithSession()
+  assert.equal(log.shard.oldestWaitingMs(P, log.wallNow), 0)
+  log.addMany(session, 1)
+  assert.equal(log.shard.oldestWaitingMs(P, log.wallNow + 5000), 5000)
+  assert.equal(log.shard.oldestWaitingMs(P, log.wallNow - 1_000_000), 1)
+})
+
 test('a stale token never completes a job', () => {
   const { log, session } = logWithSession()
   log.addMany(session, 1)

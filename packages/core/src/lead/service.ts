@@ -11,7 +11,7 @@ import { addBody, Code, type Command, leasedBody, logTable, Operation } from '..
 import { type ClientMessage, LostReason } from '../message/client.ts'
 import { LeasedGroupsReader } from '../message/jobs.ts'
 import { decode, MalformedMessage } from '../message/layout.ts'
-import type { LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId, Term, FencingToken, JobNumber } from '../units.ts'
+import type { LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId, Term, FencingToken, JobNumber, WallTime } from '../units.ts'
 import { type AcquirePlan, DemandBook, type DemandView } from './demand.ts'
 import { Deliveries, type Leased, type PayloadBooks } from './delivery.ts'
 import type { Endpoint } from './endpoint.ts'
@@ -39,6 +39,8 @@ export interface Led {
   readonly lacksRoom: boolean
   readonly term: Term
   leaseNow(now: Now): LeaseTime
+  /** The wall clock as the log has it: this machine's own may be far behind. */
+  wallNow(now: Now): WallTime
   /** Nobody else's lease clock can be ahead: only then may a worker be told what this one said when its stamp came. */
   leadsSurely(now: Now): boolean
   /** Stamps and appends; returns the entry's index. The bytes belong to the log from now on. */
@@ -90,7 +92,7 @@ export class Service {
     this.#led.send(from, {
       kind: 'demandAnswer', shard, partition, session, number, code: Code.ok, body: NOTHING,
       held: this.#demands.held(this.#led.books, partition, session),
-      oldestWaitingMs: this.#led.books.oldestWaitingMs(partition, now.wall, message.names),
+      oldestWaitingMs: this.#led.books.oldestWaitingMs(partition, this.#led.wallNow(now), message.names),
     })
   }
 

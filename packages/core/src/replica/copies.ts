@@ -162,7 +162,6 @@ export class Copies {
     this.registry = undefined
     this.#cluster.registryHosted(undefined)
   }
-
 }
 
 /**

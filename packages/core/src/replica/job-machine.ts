@@ -214,6 +214,7 @@ export class JobMachine implements Machine, ShardService {
         return machine.#host.master.term
       },
       leaseNow: (now) => machine.#host.master.leaseNow(now),
+      wallNow: (now) => machine.#host.master.wallNow(now),
       leadsSurely: (now) => machine.#host.master.leadsSurely(now),
       propose: (now, entry) => machine.#host.propose(now, entry),
       entry: (index) => machine.#out.entry(machine.#shard, index),

@@ -94,11 +94,11 @@ export class Books {
     return names.length === 0 ? books.counts[JobState.waiting]! : books.lanes.waiting(books.nameIds(names))
   }
 
-  /** How long ago the oldest waiting job was added, by the wall clock; 0 where none waits. */
+  /** How long ago the oldest waiting job was added, by the wall clock; 0 where none waits, and never where one does, whatever the clock says. */
   oldestWaitingMs(partition: PartitionId, wallNow: number, names: readonly string[] = []): number {
     const books = this.byNumber.get(partition)?.books
     const number = books === undefined ? Infinity : books.lanes.oldest(books.nameIds(names))
-    return number === Infinity ? 0 : Math.max(0, wallNow - books!.batches.addedAt(books!.batches.find(number)))
+    return number === Infinity ? 0 : Math.max(1, wallNow - books!.batches.addedAt(books!.batches.find(number)))
   }
 
   /** Leases of a session on a partition. */
