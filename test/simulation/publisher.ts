@@ -15,6 +15,8 @@ import type { Asking, User } from './sim-client.ts'
 export const OPEN_MAX = 24
 const NAMES = ['mail', 'bill', 'scan']
 const CALM_STEP_MS = 100
+/** What a long outage has left to be repeated is said again within this, however much it is: the run ends soon after. */
+const CALM_REPEATS_MS = 8000
 /** However seldom it adds, it notices soon that the faults are over. */
 const LOOK_MS = 500
 
@@ -106,7 +108,7 @@ export class Publisher implements User {
   }
 
   #plan(now: Now): void {
-    const mean = this.#scene.calm ? CALM_STEP_MS : this.#scene.workload.addEveryMs
+    const mean = this.#scene.calm ? Math.min(CALM_STEP_MS, CALM_REPEATS_MS / Math.max(1, this.#repeats.length)) : this.#scene.workload.addEveryMs
     this.#addAt = now.monotonic + 1 + this.#random.fraction() * 2 * mean
     this.wakeAt = Math.min(this.#addAt, now.monotonic + LOOK_MS) as Instant
   }
