@@ -8,6 +8,7 @@ import type { FromBlocker } from './blocker.ts'
 
 const TOPIC = 'blocked'
 const BLOCKER = fileURLToPath(new URL('./blocker.js', import.meta.url))
+const KILLER = fileURLToPath(new URL('./killer.js', import.meta.url))
 
 test('a handler that blocks its loop past the lease loses the job to another worker, whose result counts', { timeout: 90_000 }, async (t) => {
   const { cluster, client } = await clusterOf(t, 3)
@@ -29,4 +30,17 @@ test('a handler that blocks its loop past the lease loses the job to another wor
   assert.equal(lost.kind, 'lost')
   assert.equal((await client.job(TOPIC, job.id))?.result, 'second')
   await worker.stop()
+})
+
+test('a job that kills its worker at once is dead after three of them', { timeout: 90_000 }, async (t) => {
+  const { cluster, client } = await clusterOf(t, 3)
+  const topic = 'deadly'
+  const settings = { cluster: cluster.name, seeds: cluster.addresses, topic, lease: '1s' }
+  const job = await client.add(topic, 'bang', { a: 1 })
+  for (let lost = 1; lost <= 3; lost++) {
+    const killer = new Child(KILLER, { args: [JSON.stringify(settings)], onMessage: () => {} })
+    t.after(() => killer.kill())
+    await until(`lease ${lost} is lost`, async () => ((await client.job(topic, job.id))?.lostLeases ?? 0) >= lost || undefined)
+  }
+  assert.equal((await client.job(topic, job.id))?.state, 'dead')
 })

@@ -38,6 +38,8 @@ export type EndHow = 'complete' | 'fail' | 'release'
 /** Told as it happens; the checkers listen. */
 export interface HistoryListener {
   settled?(attempt: Attempt, duplicate: boolean): void
+  /** Bytes of a `deliver` have reached a running user process, whatever its client makes of them. */
+  delivered?(bytes: Uint8Array): void
   leased?(lease: HeldLease): void
   /** The user no longer works on it: ended by a command under way, lost, or its process died. */
   letGo?(lease: HeldLease, why: EndHow | 'lost' | 'died'): void
@@ -86,6 +88,10 @@ export class History {
     attempt.outcome = code === 'Unknown' ? 'unknown' : 'refused'
     attempt.code = code
     for (const listener of this.#listeners) listener.settled?.(attempt, false)
+  }
+
+  delivered(bytes: Uint8Array): void {
+    for (const listener of this.#listeners) listener.delivered?.(bytes)
   }
 
   leased(lease: HeldLease): void {

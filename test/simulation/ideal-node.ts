@@ -73,7 +73,11 @@ export class IdealNode implements ReplicaActor {
   wake(now: Now, outbox: ReplicaOutbox): void {
     this.#now = now
     this.#outbox = outbox
-    this.#propose(now, logTable.encode({ kind: 'tick', leaseNow: 0 as never, wallNow: 0 as never, expireThrough: this.#leaseNow(now) }))
+    const expireThrough = this.#leaseNow(now)
+    this.#propose(now, logTable.encode({
+      kind: 'tick', leaseNow: 0 as never, wallNow: 0 as never, expireThrough,
+      knownFrom: 0 as never, knownThrough: this.#log.entries.length as never, unreceived: this.#service.unreceived(expireThrough),
+    }))
     this.wakeAt = (now.monotonic + TICK_MS) as Instant
   }
 
@@ -94,6 +98,8 @@ export class IdealNode implements ReplicaActor {
         return this.#service.command(now, from, bytes.slice(), message)
       case 'demand':
         return this.#service.demand(now, from, message)
+      case 'received':
+        return this.#service.received(message)
       case 'beat':
         return this.#service.beat(now, from, message)
       case 'resume':

@@ -3,9 +3,11 @@
 
 import type { Actor, Now } from '@horus/core/actor'
 import type { ClientInput, ClientOutbox, LeasedJob, LeaseKey, LeaseLostReason, Outcome, WorkerNumber } from '@horus/core/client/api'
+import { deliver } from '@horus/core/message/client'
 import type { Random } from '@horus/core/random'
 import type { ConnectionId, Instant } from '@horus/core/units'
 import type { ClientActor, ClientProcessInput, ClientProcessOutbox } from '@horus/core/world/client'
+import type { History } from './history.ts'
 import type { Scene } from './scene.ts'
 
 /** What a user may do: ask the client. Every request gets one `done`. */
@@ -31,6 +33,7 @@ const STEPS_MAX = 10_000
 export class SimClient implements ClientActor {
   readonly #client: Actor<ClientInput, ClientOutbox>
   readonly #user: User
+  readonly #history: History | undefined
   readonly #asked: ClientInput[] = []
   readonly #told: ((now: Now) => void)[] = []
   readonly #asking: Asking
@@ -38,7 +41,8 @@ export class SimClient implements ClientActor {
   #outbox: ClientProcessOutbox | undefined
   #requests = 0
 
-  constructor(scene: Pick<Scene, 'makeClient' | 'seeds'>, random: Random, user: User) {
+  constructor(scene: Pick<Scene, 'makeClient' | 'seeds'> & { readonly history?: History }, random: Random, user: User) {
+    this.#history = scene.history
     this.#client = scene.makeClient(random, scene.seeds)
     this.#user = user
     this.#asking = { ask: (input) => void this.#asked.push(input), request: () => ++this.#requests }
@@ -55,6 +59,7 @@ export class SimClient implements ClientActor {
 
   receive(now: Now, input: ClientProcessInput, outbox: ClientProcessOutbox): void {
     this.#outbox = outbox
+    if (input.kind === 'received' && input.bytes[0] === deliver.tag) this.#history?.delivered(input.bytes)
     this.#client.receive(now, asClientInput(input), this.#port)
     if (input.kind === 'start') this.#user.begin(now, this.#asking)
     this.#settle(now)

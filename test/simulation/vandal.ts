@@ -54,7 +54,7 @@ export class Vandal implements ClientActor {
   #bytes(): Uint8Array {
     const random = this.#random
     const message = connectionTable.encode(this.#message())
-    switch (random.below(8)) {
+    switch (random.below(9)) {
       case 0:
         return noise(random, 1 + random.below(100), random.below(256))
       case 1:
@@ -90,6 +90,8 @@ export class Vandal implements ClientActor {
         return { kind: 'resume', shard, session, stamp: random.u32(), leases: [{ partition, number: random.below(100) as never, token: random.below(1000) as never }] }
       case 5:
         return { kind: 'beat', shard, session, stamp: random.u32() }
+      case 6:
+        return { kind: 'received', shard, session, token: random.below(1000) as never, number: random.below(100) as never }
       default:
         return { kind: 'command', leaseNow: random.u32() as never, wallNow: random.u32() as never, shard, session, sequence: random.below(10), lowest: random.below(10), stamp: random.u32(), operation: (1 + random.below(12)) as never, body }
     }

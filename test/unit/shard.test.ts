@@ -4,8 +4,8 @@ import { JobState, LostReason } from '@horus/core/message/client'
 import { Code, FailMode, logTable, Operation } from '@horus/core/message/command'
 import { Random } from '@horus/core/random'
 import { Shard } from '@horus/core/shard'
-import type { LeaseTime, WallTime } from '@horus/core/units'
-import { bytesOf, logWithSession, P, SHARD, TestLog } from './job/log.ts'
+import type { FencingToken, JobNumber, LeaseTime, WallTime } from '@horus/core/units'
+import { ALL_KNOWN, bytesOf, logWithSession, P, SHARD, TestLog } from './job/log.ts'
 
 test('a job goes from add over acquire to complete', () => {
   const { log, session } = logWithSession()
@@ -136,6 +136,22 @@ test('a job whose lease is lost three times is dead', () => {
   assert.deepEqual([dead.state, dead.lostLeases, Buffer.from(dead.error!).toString()], [JobState.dead, 3, 'lease lost 3 times'])
 })
 
+test('a lease that no worker is known to have had does not count against its job', () => {
+  const { log, session } = logWithSession()
+  log.addMany(session, 1)
+  for (let i = 0; i < 3; i++) {
+    for (const how of ['unreceived', 'inherited', 'under way'] as const) {
+      const { jobs } = log.acquire(session, 1, { leaseMs: 10 })
+      const [{ token }] = jobs as [{ token: FencingToken; number: JobNumber }]
+      assert.equal(log.job(1)!.attempt, 1)
+      log.pass(10)
+      const seen = log.tick(log.leaseNow, how === 'unreceived' ? { unreceived: jobs as never } : how === 'inherited' ? { knownFrom: (token + 1) as FencingToken } : { knownThrough: (token - 1) as FencingToken })
+      assert.deepEqual(seen.lost, [{ partition: P, session, reason: LostReason.expired, jobs }])
+      assert.deepEqual([log.job(1)!.state, log.job(1)!.lostLeases], [JobState.waiting, 0])
+    }
+  }
+})
+
 test('an extended lease does not expire at its first deadline', () => {
   const { log, session } = logWithSession()
   log.addMany(session, 3)
@@ -264,8 +280,8 @@ test('bytes that are no entry are passed over', () => {
 test('an entry with a time that no clock shows is passed over: beyond it sessions would expire for ever', () => {
   const { log, session } = logWithSession()
   for (const time of [1e300, -1, Infinity, 2 ** 53]) {
-    log.append(logTable.encode({ kind: 'tick', leaseNow: time as LeaseTime, wallNow: 0 as WallTime, expireThrough: time as LeaseTime }))
-    log.append(logTable.encode({ kind: 'tick', leaseNow: 0 as LeaseTime, wallNow: time as WallTime, expireThrough: 0 as LeaseTime }))
+    log.append(logTable.encode({ kind: 'tick', leaseNow: time as LeaseTime, wallNow: 0 as WallTime, expireThrough: time as LeaseTime, ...ALL_KNOWN }))
+    log.append(logTable.encode({ kind: 'tick', leaseNow: 0 as LeaseTime, wallNow: time as WallTime, expireThrough: 0 as LeaseTime, ...ALL_KNOWN }))
   }
   log.tick()
   assert.equal(log.addMany(session, 1).code, Code.ok, 'no time has passed for the session')

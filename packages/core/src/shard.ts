@@ -74,7 +74,7 @@ export class Shard extends Books {
     switch (entry.kind) {
       case 'command': return this.#command(index, entry, effects)
       case 'acquire': return this.#acquire(index, entry, effects)
-      case 'tick': return this.#tick(Math.min(entry.expireThrough, this.leaseClock), effects)
+      case 'tick': return this.#tick(entry, effects)
       case 'partitionOpen': return this.#openPartition(entry.partition, entry.topic, entry.settings)
       case 'noop':
       case 'configuration': return
@@ -254,10 +254,17 @@ export class Shard extends Books {
     }
   }
 
-  #tick(expireThrough: number, effects: ShardEffects): void {
+  #tick(entry: Extract<LogEntry, { kind: 'tick' }>, effects: ShardEffects): void {
+    const expireThrough = Math.min(entry.expireThrough, this.leaseClock)
+    const unreceived = new Set(entry.unreceived.map(leaseName))
     for (const { books, leases } of this.hosted) {
       const expired = leases.expire(expireThrough)
-      for (const { number, lane } of expired) books.loseLease(number, lane, this.wallClock)
+      for (const lease of expired) {
+        // What no worker had is no sign of a job that kills its workers: it is as if it had been handed back.
+        const had = lease.token >= entry.knownFrom && lease.token <= entry.knownThrough && !unreceived.has(leaseName(lease))
+        if (had) books.loseLease(lease.number, lease.lane, this.wallClock)
+        else books.putBack(lease.number, lease.lane)
+      }
       this.#tellLost(books.partition as PartitionId, LostReason.expired, expired, effects)
       books.tick(this.wallClock)
     }
@@ -307,6 +314,8 @@ const NO_BYTES = new Uint8Array(0)
 const done = (body: Uint8Array): StoredAnswer => ({ code: Code.ok, body })
 const refused = (code: Code): StoredAnswer => ({ code, body: NO_BYTES })
 const NOTHING_LOST: StoredAnswer = done(encode(leasedAnswer, { lost: [] }))
+
+const leaseName = ({ number, token }: { readonly number: number; readonly token: number }): string => `${number} ${token}`
 
 function readEntry(bytes: Uint8Array): LogEntry | undefined {
   try {

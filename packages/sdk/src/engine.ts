@@ -253,6 +253,8 @@ export class Engine implements ClientOutbox {
   }
 
   leased(worker: WorkerNumber, jobs: readonly CoreJob[]): void {
+    // What the client said of their delivery leaves first: a handler may kill the process, and then the loss must count.
+    this.#flush()
     this.#holders.get(worker)?.leased(jobs)
   }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { received } from '@horus/core/message/client'
 import { Operation } from '@horus/core/message/command'
 import { A, B, FakeCluster, WORKER } from './fake-cluster.ts'
 
@@ -106,6 +107,22 @@ test('after a new leader the leases are listed, the missing ones come again, and
   cluster.pass(1000)
   assert.deepEqual(cluster.messages('resume').at(-1)!.leases.map((lease) => lease.number), [1, 2])
   assert.deepEqual(cluster.leasedJobs.map((job) => job.number), [1, 2, 3])
+})
+
+test('a worker says what it got before it hands it out', () => {
+  const cluster = new FakeCluster()
+  cluster.work(4)
+  cluster.add(1, 3)
+  let heldBefore = -1
+  const send = cluster.send.bind(cluster)
+  cluster.send = (link, bytes) => {
+    if (bytes[0] === received.tag) heldBefore = cluster.leasedJobs.length
+    send(link, bytes)
+  }
+  cluster.pass(20)
+  assert.equal(heldBefore, 0)
+  const [first] = cluster.leasedJobs
+  assert.deepEqual(cluster.messages('received').map(({ token, number }) => ({ token, number })), [{ token: first!.token, number: 3 }])
 })
 
 test('what a former leader sends late about a lease that has ended since starts nothing', () => {

@@ -1,6 +1,6 @@
 //! A log of a shard for tests: writes entries as clients and leaders do, applies them, and keeps what came of them.
 
-import { type Command, acquire, addAnswer, addBody, cancelAnswer, cancelBody, Code, extendAnswer, extendBody, FailMode, leasedAnswer, leasedBody, logTable, openBody, Operation, type JobOptions } from '@horus/core/message/command'
+import { type Command, acquire, type tick, addAnswer, addBody, cancelAnswer, cancelBody, Code, extendAnswer, extendBody, FailMode, leasedAnswer, leasedBody, logTable, openBody, Operation, type JobOptions } from '@horus/core/message/command'
 import { LeasedGroupsWriter, writeAddItem } from '@horus/core/message/jobs'
 import { decode, encode, type MessageOf, Writer } from '@horus/core/message/layout'
 import { type LeasedBatch, type LeasedJob, Shard } from '@horus/core/shard'
@@ -51,6 +51,9 @@ export class Seen {
   }
 }
 
+/** Every lease was with its worker. */
+export const ALL_KNOWN = { knownFrom: 0 as FencingToken, knownThrough: Number.MAX_SAFE_INTEGER as FencingToken, unreceived: [] } as const
+
 export class TestLog {
   shard = new Shard(SHARD)
   /** Every entry so far; entry i has index i + 1. */
@@ -85,8 +88,8 @@ export class TestLog {
   }
 
   /** Leases expire up to `expireThrough`, which is not before a leader has read what its workers said. */
-  tick(expireThrough = this.leaseNow): Seen {
-    return this.append(logTable.encode({ kind: 'tick', ...this.times, expireThrough: expireThrough as LeaseTime }))
+  tick(expireThrough = this.leaseNow, known: Partial<Pick<MessageOf<typeof tick>, 'knownFrom' | 'knownThrough' | 'unreceived'>> = {}): Seen {
+    return this.append(logTable.encode({ kind: 'tick', ...this.times, expireThrough: expireThrough as LeaseTime, ...ALL_KNOWN, ...known }))
   }
 
   openPartition(partition: PartitionId = P, topic = `topic${this.#partitions++}`): Seen {

@@ -3,7 +3,7 @@
 //!   deliver ──▶ active ──complete, fail, release──▶ finishing ──answer──▶ gone
 //!                 └──lost, or the bound reaches the deadline──▶ gone, and the worker is told
 
-import type { beatAnswer, deliver, lost } from '../message/client.ts'
+import { type beatAnswer, type deliver, type lost, received } from '../message/client.ts'
 import { extendAnswer, extendBody, leasedAnswer, leasedBody, Operation } from '../message/command.ts'
 import { DeliveryReader, LeasedGroupsWriter } from '../message/jobs.ts'
 import { decode, type MessageOf } from '../message/layout.ts'
@@ -13,9 +13,10 @@ import { type ClientOutbox, failure, type LeasedJob, type LeaseInput, type Outco
 import { beginLease, endLease, expireDue, loseLease, lostReason, noteClock } from './holdings.ts'
 import { boundReaches, latestLeaseClock } from './lease-bound.ts'
 import { COMMAND_BYTES_MAX, LEASED_BATCH_MAX } from './limits.ts'
+import { sendOver } from './links.ts'
 import { done } from './requests.ts'
 import { enqueue } from './session.ts'
-import { beginCommand } from './wire.ts'
+import { beginCommand, encodeRow } from './wire.ts'
 import type { Lease, LeaseGather, LeasePart, LeaseWork, Session, Settled, Slot, State, Worker } from './state.ts'
 
 /** Extensions are looked for so many times in a lease; each active job is extended once a third of its lease has passed. */
@@ -180,6 +181,8 @@ export function takeDelivery(s: State, now: Instant, session: Session, message: 
     if (fresh === 'givenUp' || slot.worker.state !== 'open') release(s, lease)
     else jobs.push(lease)
   }
+  // Before any handler runs: of one that kills the process at once the leader must know that it had the job.
+  if (!late && cursor.number > 0) sendOver(s, now, out, session.shard.link, encodeRow(received, { shard: session.shard.id, session: session.number, token: message.token, number: cursor.number as JobNumber }), false)
   if (jobs.length > 0) slot.worker.extendAt = Math.min(slot.worker.extendAt, extendCheckAt(now, message.leaseMs)) as Instant
   return jobs
 }

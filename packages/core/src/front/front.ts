@@ -41,7 +41,7 @@ export interface ShardService {
   gone(endpoint: Endpoint): void
 }
 
-export type ShardMessage = Extract<ConnectionMessage, { kind: 'command' | 'demand' | 'resume' | 'beat' | 'query' }>
+export type ShardMessage = Extract<ConnectionMessage, { kind: 'command' | 'demand' | 'resume' | 'received' | 'beat' | 'query' }>
 
 export interface FrontOutbox {
   client(connection: ConnectionId, bytes: Uint8Array): void
@@ -99,6 +99,7 @@ export class Front {
       case 'command':
       case 'demand':
       case 'resume':
+      case 'received':
       case 'beat':
       case 'query':
         this.#toShard(now, connection, bytes, message, outbox)
@@ -221,7 +222,7 @@ function parse(bytes: Uint8Array): ConnectionMessage | undefined {
 }
 
 function isForShard(message: ConnectionMessage): message is ShardMessage {
-  return message.kind === 'command' || message.kind === 'demand' || message.kind === 'resume' || message.kind === 'beat' || message.kind === 'query'
+  return message.kind === 'command' || message.kind === 'demand' || message.kind === 'resume' || message.kind === 'received' || message.kind === 'beat' || message.kind === 'query'
 }
 
 /** What a client hears from a node that does not lead the shard. */

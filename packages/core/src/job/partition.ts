@@ -144,14 +144,14 @@ export class PartitionBooks {
     else this.#wait(row)
   }
 
-  /** An active job is handed back by its worker: the attempt does not count. */
+  /** An active job is handed back by its worker, or was leased to one that never got it: the attempt does not count. */
   putBack(number: number, lane: number): void {
     const row = this.#rowOfActive(number, lane)
     this.table.attempts[row] = this.table.attempts[row]! - 1
     this.#wait(row)
   }
 
-  /** An active job's lease was lost: it waits again, or is dead when that happened too often. */
+  /** The lease of a job that a worker had was lost: it waits again, or is dead when that happened too often. */
   loseLease(number: number, lane: number, wallNow: number): void {
     const row = this.#rowOfActive(number, lane)
     const lost = this.table.lostLeases[row]! + 1

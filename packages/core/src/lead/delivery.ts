@@ -64,11 +64,13 @@ export class Deliveries {
     else queue.push(leased)
   }
 
-  /** Sends a lease that the session already holds once more, under its token. */
-  again(session: SessionNumber, lease: { readonly partition: PartitionId; readonly number: JobNumber; readonly token: FencingToken }): void {
+  /** Sends a lease that the session already holds once more, under its token; undefined where it has ended. */
+  again(session: SessionNumber, lease: { readonly partition: PartitionId; readonly number: JobNumber; readonly token: FencingToken }): Leased | undefined {
     const held = this.#source.books.leaseOf(lease.partition, lease.number, lease.token)
-    if (held === undefined) return
-    this.add({ partition: lease.partition, session, token: lease.token, deadline: held.deadline, leaseMs: held.leaseMs, jobs: [lease.number] })
+    if (held === undefined) return undefined
+    const leased = { partition: lease.partition, session, token: lease.token, deadline: held.deadline, leaseMs: held.leaseMs, jobs: [lease.number] }
+    this.add(leased)
+    return leased
   }
 
   forget(session: SessionNumber): void {

@@ -15,6 +15,7 @@ import type { LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId, Term, Fe
 import { type AcquirePlan, DemandBook, type DemandView } from './demand.ts'
 import { Deliveries, type Leased, type PayloadBooks } from './delivery.ts'
 import type { Endpoint } from './endpoint.ts'
+import { type LeaseName, Receipts } from './receipts.ts'
 import { Presences } from './sessions.ts'
 
 /** Bytes of appended, not yet applied commands: beyond it adds are told to wait. */
@@ -56,6 +57,7 @@ export class Service {
   readonly #demands = new DemandBook()
   readonly #presences = new Presences()
   readonly #deliveries: Deliveries
+  readonly #receipts = new Receipts()
   /** Appended and not applied, by log index, oldest first. */
   readonly #underWay = new Map<LogIndex, UnderWay>()
   #underWayBytes = 0
@@ -96,6 +98,10 @@ export class Service {
     })
   }
 
+  received({ session, token, number }: ClientMessage & { kind: 'received' }): void {
+    this.#receipts.received(session, token, number)
+  }
+
   beat(now: Now, from: Endpoint, message: ClientMessage & { kind: 'beat' }): void {
     if (this.#led.proposable !== 'yes') return
     this.#heard(now, message.session, from, message.stamp)
@@ -124,7 +130,12 @@ export class Service {
     const held = this.#led.books.leasesOf(session)
     const holds = new Set(held.map(key))
     const believed = new Set(message.leases.map(key))
-    for (const lease of held) if (!believed.has(key(lease))) this.#deliveries.again(session, lease)
+    this.#receipts.listed(session)
+    for (const lease of held) {
+      if (believed.has(key(lease))) continue
+      const again = this.#deliveries.again(session, lease)
+      if (again !== undefined) this.#receipts.expect(again)
+    }
     for (const lease of message.leases) {
       if (holds.has(key(lease))) continue
       this.#led.send(from, { kind: 'lost', shard, session, partition: lease.partition, reason: LostReason.unknown, jobs: [lease] })
@@ -147,6 +158,7 @@ export class Service {
   }
 
   leased(leased: Leased): void {
+    this.#receipts.expect(leased)
     this.#deliveries.add(leased)
   }
 
@@ -154,6 +166,11 @@ export class Service {
     if (reason === LostReason.expired) this.#demands.leaseRanOut(session)
     const to = this.#presences.of(session)?.endpoint
     if (to !== undefined) this.#led.send(to, { kind: 'lost', shard: this.#led.shard, session, partition, reason, jobs })
+  }
+
+  /** Of the leases that end with deadlines up to `through`, those that no worker is known to have had; asked once, for the tick. */
+  unreceived(through: LeaseTime): LeaseName[] {
+    return this.#receipts.lapse(through)
   }
 
   /** The entry at `index` has been applied, its effects are out. */
@@ -197,6 +214,7 @@ export class Service {
     this.#demands.clear()
     this.#presences.clear()
     this.#deliveries.clear()
+    this.#receipts.clear()
   }
 
   // ---- inside ----------------------------------------------------------------------------------------------------

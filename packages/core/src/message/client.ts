@@ -39,6 +39,11 @@ export const deliver = row(0x65, 'deliver', { shard, partition, session, token, 
 export const resume = row(0x66, 'resume', { shard, session, stamp: f64, leases: list(record({ partition, number: job, token }), 65_535) })
 /** Leases that the session no longer has; `reason` is a `LostReason`. */
 export const lost = row(0x67, 'lost', { shard, session, partition, reason: u8, jobs: list(record({ number: job, token }), 65_535) })
+/**
+ * A delivery under this token, up to the job `number` in the order of its start, is in the worker's process: said before its handlers run, so
+ * that a lease which then runs out may speak against the job. It says nothing of deliveries that were put aside because they came too late.
+ */
+export const received = row(0x6d, 'received', { shard, session, token, number: job })
 /** Keeps a worker's lease bound fresh while nothing else is said. */
 export const beat = row(0x68, 'beat', { shard, session, stamp: f64 })
 export const beatAnswer = row(0x69, 'beatAnswer', { shard, session, stamp: f64, leaseClock: leaseTime })
@@ -87,4 +92,4 @@ export const relayed = row(0x71, 'relayed', { connection: u53, message: rest })
 export const relayClosed = row(0x72, 'relayClosed', { connection: u53 })
 
 export type ClientMessage = MessageOf<(typeof clientRows)[number]>
-export const clientRows = [locate, located, answer, demand, demandAnswer, deliver, resume, lost, beat, beatAnswer, query, queryAnswer, status, relay, relayed, relayClosed] as const
+export const clientRows = [locate, located, answer, demand, demandAnswer, deliver, resume, lost, received, beat, beatAnswer, query, queryAnswer, status, relay, relayed, relayClosed] as const

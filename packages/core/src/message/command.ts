@@ -20,8 +20,10 @@ export const acquire = row(0x42, 'acquire', { ...stamps, partition, session, cou
 /**
  * Time passes: leases expire whose deadline `expireThrough` has reached, what `wallNow` has made due becomes waiting. `expireThrough` lies
  * behind `leaseNow` by the turn of the loop in which every socket was read once more: an extension may have been there.
+ * A lease that ends so counts against its job only where the leader knows that a worker had it: under a token from `knownFrom` through
+ * `knownThrough`, and not listed as `unreceived`.
  */
-export const tick = row(0x43, 'tick', { ...stamps, expireThrough: leaseTime })
+export const tick = row(0x43, 'tick', { ...stamps, expireThrough: leaseTime, knownFrom: token, knownThrough: token, unreceived: list(record({ number: job, token }), 65_535) })
 /** A shard's masters. While `outgoing` is there the configuration is joint: both sets must agree. `nextReplica` was never used by any copy of this shard. */
 export const configuration = row(0x44, 'configuration', { ...stamps, epoch, nextReplica: replica, voters: members, outgoing: optional(members), learners: members })
 /** The first entry that speaks of a partition, once the registry has placed it here. */

@@ -13,7 +13,7 @@ import { Code, logTable } from '../message/command.ts'
 import type { ShardMessage, ShardService } from '../front/front.ts'
 import { refusal } from '../front/front.ts'
 import { Shard, type ShardEffects } from '../shard.ts'
-import type { LeaseTime, LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
+import type { FencingToken, LeaseTime, LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
 import type { Hosted } from './hosted.ts'
 import type { Machine } from './machine.ts'
 import { answerQuery } from './queries.ts'
@@ -119,9 +119,9 @@ export class JobMachine implements Machine, ShardService {
   wake(now: Now): void {
     if (!this.serves || this.#tickUnderWay) return
     const leaseNow = this.#host.master.leaseNow(now)
-    const expired = this.#books.leaseDeadlineNext <= leaseNow
-    if (expired) this.#expireThrough = leaseNow
-    if (expired || this.#books.dueNext <= this.#host.master.wallNow(now) || this.#tickAt <= now.monotonic) this.#tickWanted = true
+    if (this.#books.leaseDeadlineNext > leaseNow && this.#books.dueNext > this.#host.master.wallNow(now) && this.#tickAt > now.monotonic) return
+    this.#expireThrough = leaseNow
+    this.#tickWanted = true
   }
 
   turn(now: Now): void {
@@ -161,6 +161,8 @@ export class JobMachine implements Machine, ShardService {
         return this.#service.command(now, from, bytes, message)
       case 'demand':
         return this.#service.demand(now, from, message)
+      case 'received':
+        return this.#service.received(message)
       case 'beat':
         return this.#service.beat(now, from, message)
       case 'resume':
@@ -234,7 +236,13 @@ export class JobMachine implements Machine, ShardService {
     this.#expireThrough = -Infinity
     this.#tickAt = now.monotonic + HOUSEKEEPING_MS
     this.#tickUnderWay = true
-    this.#host.propose(now, logTable.encode({ kind: 'tick', leaseNow: 0 as never, wallNow: 0 as WallTime, expireThrough }))
+    const unreceived = this.#service.unreceived(expireThrough)
+    const known = unreceived.length <= UNRECEIVED_MAX
+    // Beyond what is applied here, an acquire under way may lease what ends with this very tick, and nobody will have had it.
+    this.#host.propose(now, logTable.encode({
+      kind: 'tick', leaseNow: 0 as never, wallNow: 0 as WallTime, expireThrough,
+      knownFrom: (known ? this.#firstOwn : this.#host.applied + 1) as FencingToken, knownThrough: this.#host.applied as number as FencingToken, unreceived: known ? unreceived : [],
+    }))
   }
 
   #openPlaced(now: Now): void {
@@ -253,3 +261,5 @@ export class JobMachine implements Machine, ShardService {
 }
 
 const TICK = 0x43
+/** So many are named in one tick: with more, none of its leases counts against a job. */
+const UNRECEIVED_MAX = 4096
