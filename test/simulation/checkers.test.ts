@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JobState } from '@horus/core/message/client'
-import { addBody, Code, logTable, Operation } from '@horus/core/message/command'
-import { writeAddItem } from '@horus/core/message/jobs'
+import { addBody, Code, FailMode, type JobOptions, leasedBody, logTable, Operation, stampEntry } from '@horus/core/message/command'
+import { DeliveryWriter, LeasedGroupsWriter, readAddEntry, writeAddItem } from '@horus/core/message/jobs'
 import { encode, Writer } from '@horus/core/message/layout'
+import { connectionTable } from '@horus/core/message/messages'
 import type { ReplicaObservation } from '@horus/core/replica'
 import type { NodeProcess } from '@horus/core/world/node'
 import { Checkers } from './check/all.ts'
@@ -40,12 +41,21 @@ function beginning(): readonly Applied[] {
   return [open, partition].map((entry, i) => ({ kind: 'applied', shard: 1 as never, index: (i + 1) as never, term: 1 as never, entry }))
 }
 
-function addEntry(index: number, attempts: readonly number[], leaseNow = index, term = 1): Applied {
+function addEntry(index: number, attempts: readonly number[], leaseNow = index, term = 1, options?: JobOptions): Applied {
   const writer = new Writer()
-  for (const attempt of attempts) writeAddItem(writer, 0, payloadOf(attempt, 20))
+  for (const attempt of attempts) writeAddItem(writer, 0, payloadOf(attempt, 20), options)
   const body = encode(addBody, { partition: 1 as never, names: ['mail'], count: attempts.length, items: writer.take() })
   const entry = logTable.encode({ kind: 'command', leaseNow: leaseNow as never, wallNow: 1 as never, shard: 1 as never, session: 1 as never, sequence: index, lowest: index, stamp: 0, operation: Operation.add, body })
   return { kind: 'applied', shard: 1 as never, index: (BEFORE + index) as never, term: term as never, entry }
+}
+
+function failEntry(index: number, number: number, token: number): Applied {
+  const groups = new LeasedGroupsWriter()
+  groups.group((BEFORE + token) as never, number as never)
+  groups.fail(number as never, FailMode.retry, 0, new Uint8Array(0))
+  const body = encode(leasedBody, { partition: 1 as never, groups: groups.take() })
+  const entry = logTable.encode({ kind: 'command', leaseNow: 0 as never, wallNow: 1 as never, shard: 1 as never, session: 1 as never, sequence: index, lowest: index, stamp: 0, operation: Operation.fail, body })
+  return { kind: 'applied', shard: 1 as never, index: (BEFORE + index) as never, term: 1 as never, entry }
 }
 
 function acquireEntry(index: number, leaseNow: number, leaseMs: number): Applied {
@@ -179,6 +189,51 @@ test('I8: a lease clock that runs ahead of its leader', () => {
     s.checkers.observed(one, { kind: 'proposed', shard: 1 as never, index: (BEFORE + index) as never, term: 1 as never, entry: new Uint8Array(0) })
     s.checkers.observed(one, acquireEntry(index, leaseNow, 1000))
     assert.equal(broken(s), index === 3 ? 'I8' : undefined)
+  }
+})
+
+test('buried: a job that is dead for lost leases and was with workers less than three times', () => {
+  const bytes = (token: number): Uint8Array => {
+    const writer = new DeliveryWriter().begin(1 as never)
+    const entry = readAddEntry(addEntry(1, [1]).entry)
+    entry.items.next()
+    writer.add(1 as never, 1, 5, entry)
+    return connectionTable.encode({ kind: 'deliver', shard: 1 as never, partition: 1 as never, session: 1 as never, token: token as never, deadline: 9 as never, leaseMs: 9, stamp: 0, leaseClock: 0 as never, names: ['mail'], base: 1 as never, count: 1, items: writer.take() })
+  }
+  for (const [tokens, invariant] of [[[4, 5, 6], undefined], [[4, 5, 5], 'buried']] as const) {
+    const s = scene()
+    for (const token of tokens) s.history.delivered(bytes(token))
+    s.history.state(job(1), JobState.dead)
+    assert.equal(broken(s), invariant)
+  }
+})
+
+test('I9: a delayed job, and one that waits for its next attempt, that are leased before their time', () => {
+  const wallAt = (entry: Applied, wall: number): Applied => {
+    stampEntry(entry.entry, 0 as never, wall as never)
+    return entry
+  }
+  for (const [at, invariant] of [[1499, 'I9'], [1500, undefined]] as const) {
+    const s = scene()
+    s.history.attempt('a', 't', undefined)
+    s.checkers.observed(one, wallAt(addEntry(1, [1], 0, 1, { delay: 500 }), 1000))
+    s.checkers.observed(one, wallAt(acquireEntry(2, 0, 1000), at))
+    s.history.leased(lease('a', 1, 2, 1))
+    assert.equal(broken(s), invariant)
+  }
+  for (const [at, invariant] of [[2799, 'I9'], [2800, undefined]] as const) {
+    const s = scene()
+    s.history.attempt('a', 't', undefined)
+    s.checkers.observed(one, wallAt(addEntry(1, [1], 0), 1000))
+    s.checkers.observed(one, wallAt(acquireEntry(2, 0, 1000), 1000))
+    s.history.leased(lease('a', 1, 2, 1))
+    s.history.letGo(lease('a', 1, 2, 1), 'fail')
+    s.checkers.observed(one, wallAt(failEntry(3, 1, 2), 2000))
+    s.checkers.observed(one, wallAt(acquireEntry(4, 0, 1000), at))
+    // The second worker has it before the first one hears that its fail is done.
+    s.history.leased(lease('b', 1, 4, 1))
+    s.history.ended(lease('a', 1, 2, 1), 'fail', 'ok')
+    assert.equal(broken(s), invariant)
   }
 })
 

@@ -4,6 +4,7 @@ import type { ReplicaObservation } from '@horus/core/replica'
 import type { NodeProcess } from '@horus/core/world/node'
 import type { History } from '../history.ts'
 import { AddsChecker } from './adds.ts'
+import { BuriedChecker } from './buried.ts'
 import { type Checker, Report } from './checker.ts'
 import { ClockChecker } from './clock.ts'
 import { CommittedLog } from './committed.ts'
@@ -12,12 +13,14 @@ import { LeadersChecker } from './leaders.ts'
 import { type IsAwake, LeasesChecker } from './leases.ts'
 import { NumbersChecker } from './numbers.ts'
 import { StrangersChecker } from './strangers.ts'
+import { TimesChecker } from './times.ts'
 
 export class Checkers {
   readonly report = new Report()
   readonly log: CommittedLog
   readonly adds: AddsChecker
   readonly leases: LeasesChecker
+  readonly buried: BuriedChecker
   readonly leaders: LeadersChecker
   readonly strangers: StrangersChecker
   readonly #all: readonly Checker[]
@@ -26,9 +29,10 @@ export class Checkers {
     this.log = new CommittedLog(this.report)
     this.adds = new AddsChecker(this.report, history, this.log)
     this.leases = new LeasesChecker(this.report, isAwake)
+    this.buried = new BuriedChecker(this.report, this.log)
     this.leaders = new LeadersChecker(this.report)
     this.strangers = new StrangersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.leaders, this.strangers, new CountingChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now)]
+    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log)]
     for (const checker of this.#all) history.listen(checker)
   }
 

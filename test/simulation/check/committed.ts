@@ -67,6 +67,11 @@ export class CommittedLog implements Checker {
     return this.#entries.get(shard)?.get(index)
   }
 
+  /** Whether the command's session was ever opened. The books answer any other with SessionExpired, whatever is in it: it may be garbage. */
+  hasSession({ shard, session }: Command): boolean {
+    return this.#opened.has(`${shard}/${session}`)
+  }
+
   started(node: NodeProcess): void {
     this.#applied.set(node, new Map())
   }
@@ -143,8 +148,7 @@ export class CommittedLog implements Checker {
   #readCommand(index: LogIndex, bytes: Uint8Array, entry: Command): string {
     const operation = entry.operation as Operation
     if (operation === Operation.open) this.#opened.add(`${entry.shard}/${index}`)
-    // The books answer it with SessionExpired, whatever is in it: it may be garbage.
-    else if (!this.#opened.has(`${entry.shard}/${entry.session}`)) return `operation ${operation} of no session`
+    else if (!this.hasSession(entry)) return `operation ${operation} of no session`
     switch (operation) {
       case Operation.add: {
         const { items } = readAddEntry(bytes)

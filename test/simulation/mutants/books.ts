@@ -34,4 +34,16 @@ export const BOOK_MUTANTS: readonly Mutant[] = [
     find: 'leases.expire(expireThrough)',
     replace: 'leases.expire(expireThrough + 400)',
   },
+  {
+    name: 'a failed job is due before its backoff ends',
+    file: 'job/partition.ts',
+    find: 'this.#postpone(row, JobState.retrying, wallNow + delay)',
+    replace: 'this.#postpone(row, JobState.retrying, wallNow + delay / 2)',
+  },
+  {
+    name: 'a lease that nobody had counts against its job',
+    file: 'shard.ts',
+    find: 'if (had) books.loseLease',
+    replace: 'if (had || lease.token > 0) books.loseLease',
+  },
 ]
