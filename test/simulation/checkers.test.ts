@@ -244,3 +244,38 @@ test('I10: an add that was refused and yet stands in the log', () => {
   assert.equal(broken(s), 'I10')
   assert.equal(Code.noQuorum, 2)
 })
+
+const COPY = { shard: 1 as never, replica: 2 as never }
+const resumed = (term: number, vote: number, last: number, suspect = false): ReplicaObservation => ({ kind: 'resumed', ...COPY, term: term as never, vote: vote as never, last: last as never, suspect })
+const claimed = (term: number, vote: number | undefined, match: number): ReplicaObservation => ({ kind: 'claimed', ...COPY, term: term as never, vote: vote as never, match: match as never })
+
+function restarted(...observations: readonly ReplicaObservation[]): string | undefined {
+  const { checkers } = scene()
+  for (const observation of [claimed(3, 1, 0), claimed(3, undefined, 7)]) checkers.observed(one, observation)
+  for (const observation of observations) {
+    if (observation.kind === 'resumed') checkers.started(one)
+    checkers.observed(one, observation)
+  }
+  return checkers.report.first?.invariant
+}
+
+test('a copy that may vote after a start knows its term, its vote, and what it acknowledged', () => {
+  assert.equal(restarted(resumed(3, 1, 7), { kind: 'cleared' }), undefined)
+  assert.equal(restarted(resumed(4, 2, 5), { kind: 'cleared' }), undefined)
+  assert.equal(restarted(resumed(2, 1, 7), { kind: 'cleared' }), 'memory')
+  assert.equal(restarted(resumed(3, 2, 7), { kind: 'cleared' }), 'memory')
+  assert.equal(restarted(resumed(3, 1, 6), { kind: 'cleared' }), 'memory')
+  // Found out before it voted.
+  assert.equal(restarted(resumed(3, 1, 6), resumed(3, 1, 7), { kind: 'cleared' }), undefined)
+})
+
+test('a copy that was found doubtful promises nothing any more and stays doubtful', () => {
+  assert.equal(restarted(resumed(3, 1, 6, true), { kind: 'cleared' }), undefined)
+  assert.equal(restarted(resumed(3, 1, 6, true), claimed(3, undefined, 6)), 'doubt')
+  assert.equal(restarted(resumed(3, 1, 6, true), resumed(3, 1, 7), { kind: 'cleared' }), 'doubt')
+})
+
+test('a copy votes for one in a term', () => {
+  assert.equal(restarted(claimed(3, 2, 0)), 'I5')
+  assert.equal(restarted(claimed(4, 2, 0)), undefined)
+})

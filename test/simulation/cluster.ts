@@ -7,7 +7,7 @@ import { ClientProcess } from '@horus/core/world/client'
 import { SimulatedDevice } from '@horus/core/world/device'
 import type { Stage } from '@horus/core/world/event'
 import { Faults } from '@horus/core/world/faults/faults'
-import type { FaultGuard } from '@horus/core/world/faults/source'
+import type { FaultGuard, Occasion } from '@horus/core/world/faults/source'
 import { NodeProcess, type ReplicaActor } from '@horus/core/world/node'
 import type { Process } from '@horus/core/world/process'
 import { World, type WorldWatcher } from '@horus/core/world/world'
@@ -246,8 +246,8 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.checkers.observed(process, observation)
     this.#disks.observed(process, observation)
     this.coverage.observed(observation)
-    const begins = observation.kind === 'leader' || (observation.kind === 'configured' && observation.outgoing !== undefined)
-    if (begins) this.#faults.provoke(process)
+    const occasion = occasionOf(observation)
+    if (occasion !== undefined) this.#faults.provoke(process, occasion)
   }
 
   /** A node may end itself where its disk has failed it or has forgotten, and for nothing else that happens here. */
@@ -327,6 +327,12 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   #publisher(number: number, random: Random): Publisher {
     return (this.publishers[number] = new Publisher(this.scene, `publisher-${number}`, random))
   }
+}
+
+function occasionOf(observation: ReplicaObservation): Occasion | undefined {
+  if (observation.kind === 'leader') return 'term'
+  if (observation.kind === 'doubted') return 'doubt'
+  return observation.kind === 'configured' && observation.outgoing !== undefined ? 'change' : undefined
 }
 
 /** The same name for two clusters that meet, in some seeds. */

@@ -301,6 +301,9 @@ export class Replica {
     this.#cluster.begin(this.#now, this.#copies.registry)
     const others = new Set([...this.#copies.hosted.values()].flatMap(({ master }) => master.voters.map(({ node }) => node)))
     others.delete(this.#cluster.self)
+    for (const { shard, hardState, last, suspect } of shards) {
+      if (hardState !== undefined && this.#copies.hosted.has(shard)) this.#observe({ kind: 'resumed', shard, replica: hardState.self, term: hardState.term, vote: hardState.vote, last, suspect })
+    }
     this.#witness.start(this.#now, this.#cluster.run, this.#recoveredJournal!.position, others, WITNESS_ELECTIONS * this.#electionMs, this.#witnessOutbox)
     this.#clusterChanged()
   }
@@ -310,6 +313,7 @@ export class Replica {
   readonly #witnessOutbox: WitnessOutbox = {
     send: (to, message) => this.#o.send(to, linkTable.encode(message)),
     cleared: () => {
+      this.#observe({ kind: 'cleared' })
       for (const hosted of this.#copies.hosted.values()) hosted.stir()
     },
     forgotten: (by) => this.#note(() => this.#forgotten(by)),
@@ -337,7 +341,10 @@ export class Replica {
   readonly #hostedOutbox: HostedOutbox = {
     nextTicket: () => this.#nextTicket++,
     send: (to, message) => {
-      if (CLAIMS.has(message.kind)) this.#witness.tell(to, this.#journal.position, this.#witnessOutbox)
+      if (CLAIMS.has(message.kind)) {
+        this.#witness.tell(to, this.#journal.position, this.#witnessOutbox)
+        if (this.#o.observe !== undefined) this.#observeClaim(message)
+      }
       this.#o.send(to, linkTable.encode(message))
     },
     journal: (_now, input) => this.#toJournal(input),
@@ -499,6 +506,13 @@ export class Replica {
   #stopped(): void {
     this.#stopping = Number.MAX_VALUE
     this.#o.stopped()
+  }
+
+  #observeClaim(message: Parameters<HostedOutbox['send']>[1]): void {
+    const { shard, from: replica } = message
+    if (message.kind === 'vote') this.#observe({ kind: 'claimed', shard, replica, term: message.term, vote: replica, match: 0 as LogIndex })
+    else if (message.kind === 'voteAnswer' && message.granted) this.#observe({ kind: 'claimed', shard, replica, term: message.term, vote: message.to, match: 0 as LogIndex })
+    else if (message.kind === 'appendAnswer' && message.accepted && message.match > 0) this.#observe({ kind: 'claimed', shard, replica, term: message.term, vote: undefined, match: message.match })
   }
 
   #observe(observation: ReplicaObservation): void {

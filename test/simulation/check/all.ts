@@ -11,6 +11,7 @@ import { CommittedLog } from './committed.ts'
 import { CountingChecker } from './counting.ts'
 import { LeadersChecker } from './leaders.ts'
 import { type IsAwake, LeasesChecker } from './leases.ts'
+import { MemoryChecker } from './memory.ts'
 import { NumbersChecker } from './numbers.ts'
 import { StrangersChecker } from './strangers.ts'
 import { TimesChecker } from './times.ts'
@@ -32,7 +33,7 @@ export class Checkers {
     this.buried = new BuriedChecker(this.report, this.log)
     this.leaders = new LeadersChecker(this.report)
     this.strangers = new StrangersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log)]
+    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new MemoryChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log)]
     for (const checker of this.#all) history.listen(checker)
   }
 

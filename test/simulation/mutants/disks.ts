@@ -58,10 +58,10 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     replace: '    if (live === 1) return this.#entries[at]!\n    if (live > 0) return 0\n',
   },
   {
-    name: 'old copy votes before it has asked',
+    name: 'old copy believes the first answer',
     file: 'replica/witness.ts',
-    find: '    this.isCleared = false\n',
-    replace: '',
+    find: '        else if (this.#pending.size === 0) this.#clear(out)\n',
+    replace: '        else this.#clear(out)\n',
   },
   {
     name: 'old copy is not known again',

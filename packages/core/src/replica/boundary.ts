@@ -103,6 +103,12 @@ export type ReplicaObservation =
   | { readonly kind: 'digest'; readonly shard: ShardId; readonly index: LogIndex; readonly digest: string }
   /** The copy was not found intact: from now on it counts as lost. */
   | { readonly kind: 'doubted'; readonly shard: ShardId; readonly replica: ReplicaNumber }
+  /** A copy that was found at a start, before it says anything; `last` is the end of its log. */
+  | { readonly kind: 'resumed'; readonly shard: ShardId; readonly replica: ReplicaNumber; readonly term: Term; readonly vote: ReplicaNumber | undefined; readonly last: LogIndex; readonly suspect: boolean }
+  /** From now on the copies here vote: the disk is held to be what it was. */
+  | { readonly kind: 'cleared' }
+  /** A copy has voted in this term, or acknowledged the log up to `match`. */
+  | { readonly kind: 'claimed'; readonly shard: ShardId; readonly replica: ReplicaNumber; readonly term: Term; readonly vote: ReplicaNumber | undefined; readonly match: LogIndex }
   /** A copy's configuration has changed, or become committed; a copy that is found or born tells what it begins with. */
   | { readonly kind: 'configured'; readonly shard: ShardId; readonly epoch: Epoch; readonly committed: boolean; readonly voters: readonly ReplicaPlace[]; readonly outgoing: readonly ReplicaPlace[] | undefined; readonly learners: readonly ReplicaPlace[] }
 

@@ -45,7 +45,7 @@ export class Witness {
     this.#run = run
     this.#position = position
     for (const node of others) this.#pending.add(node)
-    if (this.#pending.size === 0) return
+    if (this.#pending.size === 0) return this.#clear(out)
     this.isCleared = false
     this.#until = now.monotonic + waitMs
     this.#ask(now, out)

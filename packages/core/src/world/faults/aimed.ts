@@ -5,7 +5,7 @@ import type { Random } from '../../random.ts'
 import type { NodeProcess } from '../node.ts'
 import type { Process } from '../process.ts'
 import { AT_WRITE_MAX } from './nodes.ts'
-import { type FaultSource, type Hands, NOBODY, type Strike } from './source.ts'
+import { type FaultSource, type Hands, NOBODY, type Occasion, type Strike } from './source.ts'
 import { share } from './swarm.ts'
 
 export interface AimedPlan {
@@ -39,9 +39,9 @@ export class AimedFaults implements FaultSource {
     this.#random = random
   }
 
-  provoke(node: NodeProcess): readonly Process[] {
+  provoke(node: NodeProcess, occasion: Occasion): readonly Process[] {
     const random = this.#random
-    if (!random.chance(this.#plan.provokeChance)) return NOBODY
+    if (occasion === 'doubt' || !random.chance(this.#plan.provokeChance)) return NOBODY
     if (random.chance(0.4)) {
       node.restartAfterMs = random.fraction() * this.#plan.provokedDownMsMax
       node.crashAtWrite(random.below(2 * AT_WRITE_MAX), 'restarted')

@@ -47,7 +47,7 @@ export function drawDamage(random: Random): DamagePlan {
 const RESTART_MS_MAX = 1500
 const ROT_BYTES_MAX = 600
 
-interface Spot {
+export interface Spot {
   readonly file: string
   readonly at: number
 }
@@ -131,12 +131,12 @@ export class DamageFaults implements FaultSource {
   }
 }
 
-function journalFiles(device: SimulatedDevice): readonly { readonly name: string; readonly size: number }[] {
+export function journalFiles(device: SimulatedDevice): readonly { readonly name: string; readonly size: number }[] {
   return device.files().filter(({ name }) => name.startsWith('journal-'))
 }
 
 /** A place that was flushed, and is followed by a durable write that says so. */
-function provenSpot(device: SimulatedDevice, random: Random): Spot | undefined {
+export function provenSpot(device: SimulatedDevice, random: Random): Spot | undefined {
   const written = journalFiles(device).flatMap(({ name }) => {
     const bounds = name.includes('spare') ? undefined : device.written(name)
     return bounds === undefined ? [] : [{ name, ...bounds }]

@@ -8,7 +8,7 @@ import type { NodeProcess } from '../node.ts'
 import type { Process } from '../process.ts'
 import type { World } from '../world.ts'
 import { type FaultPlan, makeSources } from './plan.ts'
-import type { FaultGuard, FaultSource, Hands, Strike } from './source.ts'
+import type { FaultGuard, FaultSource, Hands, Occasion, Strike } from './source.ts'
 
 /** How soon whoever lies dead is started when all is healed. */
 const REVIVE_MS_MAX = 50
@@ -62,10 +62,9 @@ export class Faults implements Stage, Hands {
     for (const client of this.clients) this.#revive(client)
   }
 
-  /** Something rare has just begun at this node: a term, a change of masters. */
-  provoke(node: NodeProcess): void {
+  provoke(node: NodeProcess, occasion: Occasion): void {
     if (!this.active) return
-    for (const source of this.#sources) for (const process of source.provoke?.(node) ?? []) this.world.struck('provoked', process)
+    for (const source of this.#sources) for (const process of source.provoke?.(node, occasion) ?? []) this.world.struck('provoked', process)
   }
 
   act(code: number): void {

@@ -5,6 +5,7 @@ import type { Random } from '../../random.ts'
 import { AimedFaults, type AimedPlan, drawAimed, NO_AIMED_FAULTS } from './aimed.ts'
 import { ClientFaults, type ClientsPlan, drawClients, NO_CLIENT_FAULTS } from './clients.ts'
 import { ClockFaults, type ClocksPlan, drawClocks, NO_CLOCK_FAULTS } from './clocks.ts'
+import { DecayFaults, type DecayPlan, drawDecay, NO_DECAY } from './decay.ts'
 import { DiskFaults, type DiskPlan, drawDisk, NO_DISK_FAULTS } from './disk.ts'
 import { DamageFaults, type DamagePlan, drawDamage, NO_DAMAGE } from './damage.ts'
 import { drawNetwork, NetworkFaults, type NetworkPlan, NO_NETWORK_FAULTS } from './network.ts'
@@ -24,6 +25,7 @@ export interface FaultPlan {
   readonly damage: DamagePlan
   readonly rollback: RollbackPlan
   readonly members: MembersPlan
+  readonly decay: DecayPlan
 }
 
 export const NO_FAULTS: FaultPlan = {
@@ -36,6 +38,7 @@ export const NO_FAULTS: FaultPlan = {
   damage: NO_DAMAGE,
   rollback: NO_ROLLBACK,
   members: NO_MEMBER_FAULTS,
+  decay: NO_DECAY,
 }
 
 export function drawPlan(random: Random): FaultPlan {
@@ -49,10 +52,20 @@ export function drawPlan(random: Random): FaultPlan {
     damage: drawDamage(random.fork()),
     rollback: drawRollback(random.fork()),
     members: drawMembers(random.fork()),
+    decay: drawDecay(random.fork()),
   }
   if (plan.members.twinEveryMs > 0) return beside(plan)
   // A disk that has forgotten is found out by the others: beside it nothing else may go wrong with nodes, links and disks.
+  if (isNone(plan.rollback) && plan.decay.betrayedEveryMs > 0 && random.chance(FOCUS_CHANCE)) return focused(plan)
   return isNone(plan.rollback) ? plan : { ...NO_FAULTS, clocks: plan.clocks, clients: plan.clients, rollback: plan.rollback }
+}
+
+/** Of the seeds in which masters are betrayed by their disks, those in which little else stands in the way of it. */
+const FOCUS_CHANCE = 0.6
+
+function focused({ network, clocks, clients, disk, decay }: FaultPlan): FaultPlan {
+  const { delayMsMin, delayMsMax } = network.settings
+  return { ...NO_FAULTS, network: { ...NO_NETWORK_FAULTS, settings: { ...NO_NETWORK_FAULTS.settings, delayMsMin, delayMsMax } }, clocks, clients, disk: { ...NO_DISK_FAULTS, settings: disk.settings }, decay }
 }
 
 /** Twins together with another failure are outside the promise: beside them there are only the ordinary delays and clocks. */
@@ -79,5 +92,6 @@ export function makeSources(hands: Hands, plan: FaultPlan, random: Random): read
     new DamageFaults(hands, plan.damage),
     new RollbackFaults(hands, plan.rollback),
     new MemberFaults(hands, plan.members, own[8]!),
+    new DecayFaults(hands, plan.decay, own[9]!),
   ]
 }

@@ -63,6 +63,9 @@ export interface Strike {
   hit(random: Random): readonly Process[]
 }
 
+/** Something rare that has just begun at a node: it leads a new term, its shard's masters change, its disk was found damaged. */
+export type Occasion = 'term' | 'change' | 'doubt'
+
 export interface FaultSource {
   /** In a fixed order: each strike has a generator of its own, so that one more at the end moves none of the others. */
   readonly strikes: readonly Strike[]
@@ -70,8 +73,8 @@ export interface FaultSource {
   /** A process has come into the world. */
   added?(process: Process): void
   heal?(): void
-  /** Something rare has just begun at this node: a term, a change of masters. Returns who was hit. */
-  provoke?(node: NodeProcess): readonly Process[]
+  /** Returns who was hit. */
+  provoke?(node: NodeProcess, occasion: Occasion): readonly Process[]
 }
 
 export const NOBODY: readonly Process[] = []
