@@ -83,7 +83,8 @@ export class DiskGuard {
   /** Whether every shard still has a majority without this node, however the damage that is still there comes to light. */
   isDispensable(node: NodeProcess): boolean {
     const id = this.#identities.get(node)
-    if (id === undefined || this.#othersDamaged(node)) return false
+    // A doubted copy is made anew where it is, or there may be nobody who takes its place.
+    if (id === undefined || this.#othersDamaged(node) || this.#doubted.some((each) => this.#counts(each))) return false
     const dead = new Set<NodeId>([id, ...this.#destroyed])
     for (const { voters, outgoing } of this.#log.configurations.values()) {
       // Who was lost has to be made anew, perhaps just there.

@@ -300,11 +300,10 @@ export class Replica {
     this.#running = true
     this.#cluster.begin(this.#now, this.#copies.registry)
     const others = new Set([...this.#copies.hosted.values()].flatMap(({ master }) => master.voters.map(({ node }) => node)))
-    others.delete(this.#cluster.self)
     for (const { shard, hardState, last, suspect } of shards) {
       if (hardState !== undefined && this.#copies.hosted.has(shard)) this.#observe({ kind: 'resumed', shard, replica: hardState.self, term: hardState.term, vote: hardState.vote, last, suspect })
     }
-    this.#witness.start(this.#now, this.#cluster.run, this.#recoveredJournal!.position, others, WITNESS_ELECTIONS * this.#electionMs, this.#witnessOutbox)
+    this.#witness.start(this.#now, this.#cluster.self, this.#cluster.run, this.#recoveredJournal!.position, others, WITNESS_ELECTIONS * this.#electionMs, this.#witnessOutbox)
     this.#clusterChanged()
   }
 
@@ -326,9 +325,14 @@ export class Replica {
     this.#cluster.renew(this.#now)
   }
 
+  #meet(nodes: Iterable<NodeId>): void {
+    this.#witness.meet(this.#now, nodes, this.#witnessOutbox)
+  }
+
   // ---- copies of shards ------------------------------------------------------------------------------------------
 
   #birth(shard: ShardId, masters: readonly NodeId[]): void {
+    this.#meet(masters)
     this.#copies.bear(this.#now, shard, masters, () => this.#note(() => this.#cluster.born(this.#now, shard)))
   }
 
@@ -353,6 +357,7 @@ export class Replica {
     role: (hosted, view) => this.#role(hosted, view),
     configured: (hosted, configuration, committed) => {
       this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: placesOf(configuration.voters), outgoing: configuration.outgoing && placesOf(configuration.outgoing), learners: placesOf(configuration.learners) })
+      this.#meet([...configuration.voters, ...(configuration.outgoing ?? [])].map(({ node }) => node))
       this.#note(() => this.#tellHint(hosted))
     },
     proposed: (hosted, index, entry) => this.#observe({ kind: 'proposed', shard: hosted.shard, index, term: hosted.master.term, entry }),
@@ -449,6 +454,7 @@ export class Replica {
   }
 
   #consensus(from: NodeId, message: ConsensusMessage): void {
+    if (!this.#witness.hasMet(from)) this.#meet([from])
     if ((message.kind === 'append' || message.kind === 'snapshot') && this.#copies.isGone(message.shard, message.to)) return this.#tellGone(from, message)
     let hosted = this.#copies.hosted.get(message.shard)
     if (hosted === undefined || message.to > hosted.master.self.replica) hosted = this.#copies.adopt(this.#now, message) ?? hosted

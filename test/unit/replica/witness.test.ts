@@ -19,7 +19,7 @@ class Party implements WitnessOutbox {
   }
 
   start(run: number, position: number, others: readonly Party[], at = 0): this {
-    this.witness.start(time(at), run, position, others.map(({ node }) => node), 1000, this)
+    this.witness.start(time(at), this.node, run, position, others.map(({ node }) => node), 1000, this)
     return this
   }
 
@@ -102,4 +102,36 @@ test('a position is told again over a new link, and otherwise once', () => {
 
 test('whoever is first on a disk, with nobody beside it, votes at once', () => {
   assert.equal(new Party(0).start(1, 0, []).witness.isCleared, true)
+})
+
+test('a disk that is older than all it knows is found out by the first whom it meets, and nothing here votes before', () => {
+  const other = new Party(1).start(1, 0, [])
+  const before = new Party(0).start(1, 0, [])
+  before.witness.tell(other.node, 500, before)
+  deliver(before, other)
+  const after = new Party(0).start(2, 20, [])
+  assert.equal(after.witness.isCleared, true)
+  after.witness.meet(time(10), [after.node, other.node], after)
+  assert.equal(after.witness.isCleared, false)
+  deliver(after, other)
+  assert.equal(after.verdict, `forgotten, says ${other.node}`)
+})
+
+test('each is asked once a run, and waited for on its own', () => {
+  const [one, two] = [new Party(1).start(1, 0, []), new Party(2).start(1, 0, [])]
+  const after = new Party(0).start(2, 0, [one])
+  deliver(after, one)
+  assert.equal(after.verdict, 'cleared')
+  after.witness.meet(time(500), [one.node, two.node], after)
+  assert.deepEqual(after.sent.map(({ to }) => to), [two.node])
+  after.witness.wake(time(1499), after)
+  assert.equal(after.witness.isCleared, false)
+  after.witness.wake(time(1500), after)
+  assert.equal(after.witness.isCleared, true)
+})
+
+test('before its start nobody is asked', () => {
+  const early = new Party(0)
+  early.witness.meet(time(0), [nodeOf(1)], early)
+  assert.deepEqual([early.sent, early.witness.isCleared], [[], true])
 })

@@ -1,6 +1,8 @@
 //! Whether this node's disk still holds what it once held: asked of those who have seen it, before any copy here votes.
 //!
 //!   start ─▶ muted ──every other master has answered: nothing further seen, or the time for it is over──▶ cleared: copies vote
+//!              │  ▲                                                                                           │
+//!              │  └───────────────another master is met: an old copy may be older than all it knows───────────┘
 //!              └──somebody has seen this journal go further──▶ forgotten: what was promised is lost
 //!
 //! No node can tell by itself that its disk is an old copy, or that flushes were confirmed and never made: all it finds is in good
@@ -35,20 +37,39 @@ export class Witness {
   readonly #said = new Map<NodeId, { readonly run: number; readonly further: boolean }>()
   /** What each node was told of this one's journal. */
   readonly #told = new Map<NodeId, number>()
-  readonly #pending = new Set<NodeId>()
+  /** Who was asked in this run, and this node itself. */
+  readonly #asked = new Set<NodeId>()
+  /** Who has not answered yet, and until when that is waited for. */
+  readonly #pending = new Map<NodeId, number>()
   #run = 0
   #position = 0
-  #until = 0
+  #waitMs = 0
 
   /** `position`: where the journal ended that was found; `others`: who may have seen it. */
-  start(now: Now, run: number, position: number, others: Iterable<NodeId>, waitMs: number, out: WitnessOutbox): void {
+  start(now: Now, self: NodeId, run: number, position: number, others: Iterable<NodeId>, waitMs: number, out: WitnessOutbox): void {
+    this.#asked.add(self)
     this.#run = run
     this.#position = position
-    for (const node of others) this.#pending.add(node)
-    if (this.#pending.size === 0) return this.#clear(out)
-    this.isCleared = false
-    this.#until = now.monotonic + waitMs
-    this.#ask(now, out)
+    this.#waitMs = waitMs
+    this.meet(now, others, out)
+    if (this.isCleared) out.cleared()
+  }
+
+  /** Masters of a copy here, or nodes that speak to one: each is asked once a run, and none before its start. */
+  meet(now: Now, nodes: Iterable<NodeId>, out: WitnessOutbox): void {
+    if (this.#asked.size === 0) return
+    for (const node of nodes) {
+      if (this.#asked.has(node)) continue
+      this.#asked.add(node)
+      this.#pending.set(node, now.monotonic + this.#waitMs)
+      this.isCleared = false
+      this.#ask(node, out)
+    }
+    this.#plan(now)
+  }
+
+  hasMet(node: NodeId): boolean {
+    return this.#asked.has(node)
   }
 
   /** Ahead of a claim to that node. */
@@ -82,8 +103,12 @@ export class Witness {
 
   wake(now: Now, out: WitnessOutbox): void {
     if (this.isCleared) return
-    if (now.monotonic >= this.#until) this.#clear(out)
-    else this.#ask(now, out)
+    for (const [node, until] of this.#pending) {
+      if (now.monotonic >= until) this.#pending.delete(node)
+      else this.#ask(node, out)
+    }
+    if (this.#pending.size === 0) this.#clear(out)
+    else this.#plan(now)
   }
 
   #see(from: NodeId, { run, position }: Sight): void {
@@ -102,15 +127,18 @@ export class Witness {
     return further
   }
 
-  #ask(now: Now, out: WitnessOutbox): void {
-    this.wakeAt = Math.min(this.#until, now.monotonic + ASK_AGAIN_MS)
-    for (const node of this.#pending) out.send(node, { kind: 'returned', run: this.#run, position: this.#position })
+  #ask(node: NodeId, out: WitnessOutbox): void {
+    out.send(node, { kind: 'returned', run: this.#run, position: this.#position })
+  }
+
+  #plan(now: Now): void {
+    if (this.isCleared) return
+    this.wakeAt = Math.min(now.monotonic + ASK_AGAIN_MS, ...this.#pending.values())
   }
 
   #clear(out: WitnessOutbox): void {
     this.isCleared = true
     this.wakeAt = Infinity
-    this.#pending.clear()
     out.cleared()
   }
 }
