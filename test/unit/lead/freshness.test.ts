@@ -17,7 +17,7 @@ const codeOf = (message: ClientMessage | undefined): number | undefined => (mess
 
 test('a leader that may have been followed by another tells no worker what its lease clock says', () => {
   const sent: ClientMessage[] = []
-  const led = { shard, books: {}, proposable: 'yes', leadsSurely: () => false, leaseNow: () => 900, send: (_to: unknown, message: ClientMessage) => sent.push(message) }
+  const led = { shard, books: { hasSession: () => true }, proposable: 'yes', leadsSurely: () => false, leaseNow: () => 900, send: (_to: unknown, message: ClientMessage) => sent.push(message) }
   const service = new Service(led as unknown as Led)
   const beat = { kind: 'beat', shard, session: 3, stamp: 1234 } as unknown as ClientMessage & { kind: 'beat' }
   service.beat(now, from, beat)
@@ -25,6 +25,19 @@ test('a leader that may have been followed by another tells no worker what its l
   led.leadsSurely = () => true
   service.beat(now, from, { ...beat, stamp: 1300 })
   assert.deepEqual(sent, [{ kind: 'beatAnswer', shard, session: 3, stamp: 1300, leaseClock: 900 }])
+})
+
+test('I11: a peer that makes up sessions leaves nothing behind at the leader', () => {
+  const sent: ClientMessage[] = []
+  const books = { hasSession: (session: number) => session === 3 }
+  const led = { shard, books, proposable: 'yes', leadsSurely: () => false, leaseNow: () => 900, redirect: () => nothing, send: (_to: unknown, message: ClientMessage) => sent.push(message) }
+  const service = new Service(led as unknown as Led)
+  const beat = { kind: 'beat', shard, session: 3, stamp: 1234 } as unknown as ClientMessage & { kind: 'beat' }
+  for (let session = 4; session < 100; session++) service.beat(now, localEndpoint(session as ConnectionId), { ...beat, session: session as never })
+  service.beat(now, from, beat)
+  // Whoever is remembered is told when the lead is lost.
+  service.lostLead()
+  assert.equal(sent.length, 1)
 })
 
 test('a session goes on at a leader only when a quorum has confirmed it since', () => {

@@ -75,7 +75,7 @@ export class Service {
       this.#answer(from, command.session, command.sequence, refusal, refusal === Code.notLeader ? this.#led.redirect() : NOTHING)
       return
     }
-    if (command.session !== 0) this.#heard(now, command.session, from, command.stamp)
+    this.#heard(now, command.session, from, command.stamp)
     const index = this.#led.propose(now, bytes)
     const entry = { from, session: command.session, sequence: command.sequence, bytes: bytes.length, effect: this.#expect(command) }
     this.#underWay.set(index, entry)
@@ -219,7 +219,9 @@ export class Service {
 
   // ---- inside ----------------------------------------------------------------------------------------------------
 
+  /** Of a session that is not open nothing is kept: a peer can make up as many as it likes. */
   #heard(now: Now, session: SessionNumber, from: Endpoint, stamp: number): void {
+    if (!this.#led.books.hasSession(session)) return
     this.#presences.heard(session, from, this.#led.leadsSurely(now) ? stamp : 0, this.#led.leaseNow(now))
     this.#demands.heard(session)
   }
