@@ -5,9 +5,12 @@ import { addBody, Code, FailMode, type JobOptions, leasedBody, logTable, Operati
 import { DeliveryWriter, LeasedGroupsWriter, readAddEntry, writeAddItem } from '@horus/core/message/jobs'
 import { encode, Writer } from '@horus/core/message/layout'
 import { connectionTable } from '@horus/core/message/messages'
-import type { ReplicaObservation } from '@horus/core/replica'
+import { EXPECTED_PER_SESSION_MAX } from '@horus/core/lead/receipts'
+import type { ReplicaLoad, ReplicaObservation } from '@horus/core/replica'
 import type { NodeProcess } from '@horus/core/world/node'
 import { Checkers } from './check/all.ts'
+import { checkBounds } from './check/bounds.ts'
+import { Report } from './check/checker.ts'
 import { type HeldLease, History, jobName, payloadOf } from './history.ts'
 
 interface Scene {
@@ -278,4 +281,17 @@ test('a copy that was found doubtful promises nothing any more and stays doubtfu
 test('a copy votes for one in a term', () => {
   assert.equal(restarted(claimed(3, 2, 0)), 'I5')
   assert.equal(restarted(claimed(4, 2, 0)), undefined)
+})
+
+test('I11: a node that keeps more for its clients than there are connections, sessions and places is reported', () => {
+  const led = (presences: number, expected: number) => ({ connections: 2, led: [{ shard: 1 as never, sessions: 3, presences, expected }] })
+  const found = (clientCount: number, load: ReplicaLoad): string | undefined => {
+    const report = new Report()
+    checkBounds([{ name: 'one', clientCount, actor: { load } }], report)
+    return report.first?.invariant
+  }
+  assert.equal(found(2, led(3, EXPECTED_PER_SESSION_MAX)), undefined)
+  assert.equal(found(1, led(3, 0)), 'I11')
+  assert.equal(found(2, led(4, 0)), 'I11')
+  assert.equal(found(2, led(0, EXPECTED_PER_SESSION_MAX + 1)), 'I11')
 })

@@ -13,6 +13,7 @@ import type { Process } from '@horus/core/world/process'
 import { World, type WorldWatcher } from '@horus/core/world/world'
 import { Auditor } from './auditor.ts'
 import { Checkers } from './check/all.ts'
+import { checkBounds } from './check/bounds.ts'
 import { FaultCoverage } from './coverage.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { History } from './history.ts'
@@ -128,6 +129,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   act(code: number): void {
     if (code === Act.audit) {
       this.checkers.audit()
+      checkBounds(this.nodes, this.checkers.report)
       this.#disks.audit(this.world.now, this.nodes, this.checkers.report)
       this.#twins.audit()
       this.scene.quiet = this.scene.calm && this.publishers.every((publisher) => publisher.finished)

@@ -19,7 +19,7 @@ import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
 import { Caretaker } from './replica/caretaker.ts'
 import { Cluster } from './replica/cluster.ts'
-import type { ReplicaInput, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
+import type { ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
 import { Copies, isOnlyMaster, lossOf } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
@@ -194,6 +194,11 @@ export class Replica {
       const numbers = (peers: readonly ReplicaPlace[]): string => peers.map((peer) => `${peer.replica}@${peer.node.slice(0, 4)}`).join(' ')
       return `shard ${shard} replica ${master.self.replica}: ${master.role} term ${master.term} leader ${master.leader?.replica ?? 'none'} log ${master.firstIndex}..${master.lastIndex} commit ${master.commitIndex} applied ${applied} epoch ${epoch} voters ${numbers(voters)}${outgoing ? ` outgoing ${numbers(outgoing)}` : ''} learners ${numbers(learners)}${master.isSuspect ? ' suspect' : ''}`
     })
+  }
+
+  get load(): ReplicaLoad {
+    const led = [...this.#copies.jobs].filter(([, machine]) => machine.serves).map(([shard, machine]) => ({ shard, ...machine.load }))
+    return { connections: this.#front.connections, led }
   }
 
   digest(): string {

@@ -46,4 +46,16 @@ export const BOOK_MUTANTS: readonly Mutant[] = [
     find: 'if (had) books.loseLease',
     replace: 'if (had || lease.token > 0) books.loseLease',
   },
+  {
+    name: 'sessions that are made up are remembered',
+    file: 'lead/service.ts',
+    find: '    if (!this.#led.books.hasSession(session)) return\n    this.#presences',
+    replace: '    this.#presences',
+  },
+  {
+    name: 'connections that are gone are remembered',
+    file: 'front/front.ts',
+    find: '    this.#relays.delete(connection)\n    this.#locates',
+    replace: '    this.#locates',
+  },
 ]

@@ -68,6 +68,10 @@ export class Front {
     return this.#locates.wakeAt
   }
 
+  get connections(): number {
+    return this.#relays.size
+  }
+
   // ---- connections of this node ----------------------------------------------------------------------------------
 
   up(connection: ConnectionId): void {

@@ -68,6 +68,13 @@ export class Receipts {
     return unreceived
   }
 
+  /** Batches that are expected of the session that owes the most. */
+  get most(): number {
+    let most = 0
+    for (const expected of this.#sessions.values()) most = Math.max(most, expected.length)
+    return most
+  }
+
   clear(): void {
     this.#sessions.clear()
   }

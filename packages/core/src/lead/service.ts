@@ -52,6 +52,14 @@ export interface Led {
   send(to: Endpoint, message: ClientMessage): void
 }
 
+/** Counted, since none of it may grow with what clients say. */
+export interface ServiceLoad {
+  /** Sessions whose connection is known. */
+  readonly presences: number
+  /** Batches that are expected to be confirmed, of the session that owes the most. */
+  readonly expected: number
+}
+
 export class Service {
   readonly #led: Led
   readonly #demands = new DemandBook()
@@ -198,6 +206,11 @@ export class Service {
   unreadable(index: LogIndex): void {
     this.#deliveries.unreadable(index)
     this.#deliver()
+  }
+
+  /** What is kept for clients. */
+  get load(): ServiceLoad {
+    return { presences: this.#presences.size, expected: this.#receipts.most }
   }
 
   /** The lead is lost: whoever waits is told to ask the next leader. */

@@ -43,6 +43,10 @@ export class Presences {
     return new Set([...this.#sessions.values()].map((presence) => presence.endpoint))
   }
 
+  get size(): number {
+    return this.#sessions.size
+  }
+
   clear(): void {
     this.#sessions.clear()
   }

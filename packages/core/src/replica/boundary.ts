@@ -112,6 +112,14 @@ export type ReplicaObservation =
   /** A copy's configuration has changed, or become committed; a copy that is found or born tells what it begins with. */
   | { readonly kind: 'configured'; readonly shard: ShardId; readonly epoch: Epoch; readonly committed: boolean; readonly voters: readonly ReplicaPlace[]; readonly outgoing: readonly ReplicaPlace[] | undefined; readonly learners: readonly ReplicaPlace[] }
 
+/** What a node keeps for its clients: it has bounds, whatever they say. */
+export interface ReplicaLoad {
+  /** Connections of clients. */
+  readonly connections: number
+  /** Of each shard that is led here: open sessions, those whose connection is known, and batches that one session has left unconfirmed. */
+  readonly led: readonly { readonly shard: ShardId; readonly sessions: number; readonly presences: number; readonly expected: number }[]
+}
+
 export interface ReplicaPlace {
   readonly replica: ReplicaNumber
   readonly node: NodeId

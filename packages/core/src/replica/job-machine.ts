@@ -7,7 +7,7 @@
 import type { Now } from '../actor.ts'
 import type { Endpoint } from '../lead/endpoint.ts'
 import type { Led } from '../lead/service.ts'
-import { Service } from '../lead/service.ts'
+import { Service, type ServiceLoad } from '../lead/service.ts'
 import type { ClientMessage } from '../message/client.ts'
 import { Code, logTable } from '../message/command.ts'
 import type { ShardMessage, ShardService } from '../front/front.ts'
@@ -71,6 +71,11 @@ export class JobMachine implements Machine, ShardService {
   /** Leads, and has applied everything that earlier leaders may have answered for. */
   get serves(): boolean {
     return this.#leads && this.#host.applied >= this.#firstOwn
+  }
+
+  /** What is kept for clients while this node leads. */
+  get load(): ServiceLoad & { readonly sessions: number } {
+    return { ...this.#service.load, sessions: this.#books.openSessions }
   }
 
   get #host(): Hosted {

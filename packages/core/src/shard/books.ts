@@ -83,6 +83,10 @@ export class Books {
     return this.byNumber.has(partition)
   }
 
+  get openSessions(): number {
+    return this.sessions.size
+  }
+
   hasSession(session: SessionNumber): boolean {
     return this.sessions.get(session) !== undefined
   }

@@ -3,11 +3,12 @@
 
 import type { Actor, Now } from '../actor.ts'
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
-import type { Identity, ReplicaEvent, ReplicaInput, ReplicaObservation, ReplicaOutbox } from '../replica.ts'
+import type { Identity, ReplicaEvent, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOutbox } from '../replica.ts'
 import type { Random } from '../random.ts'
 import type { Address, ConnectionId, NodeId } from '../units.ts'
 import { quantize } from './clock.ts'
 import type { SimulatedDevice } from './device.ts'
+import type { Stage } from './event.ts'
 import type { Greeted, Greeter } from './greeting.ts'
 import type { Death, Link, LinkEnd } from './link.ts'
 import { Process, type AnyInput } from './process.ts'
@@ -24,7 +25,7 @@ export interface DiskSettings {
 export const QUIET_DISK: DiskSettings = { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 }
 
 /** What the world needs of a replica. */
-export type ReplicaActor = Pick<Actor<ReplicaInput, ReplicaOutbox>, 'receive' | 'wake' | 'wakeAt'>
+export type ReplicaActor = Pick<Actor<ReplicaInput, ReplicaOutbox>, 'receive' | 'wake' | 'wakeAt'> & { readonly load?: ReplicaLoad }
 
 export interface NodeSetup {
   /** Makes the actor of a new run, with a generator of its own. */
@@ -34,7 +35,7 @@ export interface NodeSetup {
   readonly greeter?: Greeter
 }
 
-export class NodeProcess extends Process implements ReplicaOutbox {
+export class NodeProcess extends Process implements ReplicaOutbox, Stage {
   diskSettings: DiskSettings = QUIET_DISK
   /** The last one that it sent, for whoever damages it. */
   lastDatagram: Uint8Array | undefined
@@ -73,6 +74,11 @@ export class NodeProcess extends Process implements ReplicaOutbox {
   /** How many requests of this run the disk has failed. */
   get diskFailures(): number {
     return this.#disk.failures - this.#failuresBefore
+  }
+
+  /** Connections of clients that this run has. */
+  get clientCount(): number {
+    return this.#clients.size
   }
 
   /** The identity of this run, once it is durable. */
@@ -263,8 +269,14 @@ export class NodeProcess extends Process implements ReplicaOutbox {
     if (!this.effect('closeClient', reason)) return
     const end = this.#clients.get(connection)
     if (end === undefined) return
-    this.#clients.delete(connection)
     this.world.network.close(end)
+    this.world.schedule(0, this, connection)
+  }
+
+  /** A connection that the node has closed is down for it as well, once its host has seen to that. */
+  act(connection: number): void {
+    if (this.state === 'paused') this.world.schedule(PAUSED_LOOK_MS, this, connection)
+    else if (this.#clients.delete(connection as ConnectionId)) this.#input({ kind: 'clientDown', connection: connection as ConnectionId })
   }
 
   closeLink(node: NodeId, reason: string): void {
@@ -315,3 +327,5 @@ export class NodeProcess extends Process implements ReplicaOutbox {
 }
 
 const NOWHERE = '' as Address
+/** How often a host that stands still is looked after. */
+const PAUSED_LOOK_MS = 10
