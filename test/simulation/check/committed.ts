@@ -5,7 +5,7 @@
 //! which token which lease was ended, and the two times that every entry carries.
 
 import { Hash } from '@horus/core/hash'
-import { acquire, type Command, command, extendBody, leasedBody, type LogEntry, logTable, Operation } from '@horus/core/message/command'
+import { acquire, addBody, type Command, command, extendBody, leasedBody, type LogEntry, logTable, Operation, partitionOpen } from '@horus/core/message/command'
 import { LeasedGroupsReader, readAddEntry } from '@horus/core/message/jobs'
 import { decode } from '@horus/core/message/layout'
 import type { ReplicaObservation } from '@horus/core/replica'
@@ -51,6 +51,8 @@ export class CommittedLog implements Checker {
   readonly ends = new Set<string>()
   /** `shard/index` of every entry that opened a session. */
   readonly #opened = new Set<string>()
+  /** `shard/partition` of every partition that is open: an add to another one stands in the log and does nothing. */
+  readonly #partitions = new Set<string>()
   /** The newest committed configuration of each shard. */
   readonly configurations = new Map<ShardId, CommittedConfiguration>()
   entries = 0
@@ -141,6 +143,7 @@ export class CommittedLog implements Checker {
     if (entry === undefined) return { shard, index, term, leaseNow: undefined, digest, what: 'no entry of a job shard' }
     let what: string = entry.kind
     if (entry.kind === command.kind) what = this.#readCommand(index, bytes, entry)
+    else if (entry.kind === partitionOpen.kind) this.#partitions.add(`${shard}/${entry.partition}`)
     else if (entry.kind === acquire.kind) this.acquires.set(`${shard}/${index}`, { session: entry.session, leaseNow: entry.leaseNow, leaseMs: entry.leaseMs })
     return { shard, index, term, leaseNow: entry.leaseNow, digest, what }
   }
@@ -151,6 +154,7 @@ export class CommittedLog implements Checker {
     else if (!this.hasSession(entry)) return `operation ${operation} of no session`
     switch (operation) {
       case Operation.add: {
+        if (!this.#partitions.has(`${entry.shard}/${decode(addBody, entry.body).partition}`)) return 'add to no partition'
         const { items } = readAddEntry(bytes)
         while (items.next()) this.#added(attemptOf(items.payload), entry.shard, index, `${entry.session}/${entry.sequence}`)
         return 'add'

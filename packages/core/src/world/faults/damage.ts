@@ -135,7 +135,7 @@ export function journalFiles(device: SimulatedDevice): readonly { readonly name:
   return device.files().filter(({ name }) => name.startsWith('journal-'))
 }
 
-/** A place that was flushed, and is followed by a durable write that says so. */
+/** A place that was flushed, and is followed by a durable write that says so, which begins in a later sector: a whole one may be lost. */
 export function provenSpot(device: SimulatedDevice, random: Random): Spot | undefined {
   const written = journalFiles(device).flatMap(({ name }) => {
     const bounds = name.includes('spare') ? undefined : device.written(name)
@@ -144,7 +144,7 @@ export function provenSpot(device: SimulatedDevice, random: Random): Spot | unde
   const last = written.at(-1)
   if (last === undefined) return undefined
   const file = random.chance(0.5) ? last : random.pick(written)
-  const end = file === last ? file.newest : file.reach
+  const end = file === last ? file.newest - (file.newest % SECTOR_BYTES) : file.reach
   return end === 0 ? undefined : { file: file.name, at: random.below(end) }
 }
 
