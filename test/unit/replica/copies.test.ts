@@ -44,6 +44,14 @@ test('a copy yields to one after it only when the leader that it follows asks fo
   assert.equal(here.adopt(now, append(1, 4, 1))?.master.self.replica, 4)
 })
 
+test('a copy in doubt yields to a later one, even where it has heard of a higher term than the leader is in', () => {
+  const here = copies([])
+  const state = { term: 7, vote: undefined, self: 2, epoch: 1, commit: 0, extra: new Uint8Array(0) }
+  here.recover(now, { shard, hardState: state, snapshot: undefined, first: 1, last: 0, terms: [], suspect: true } as unknown as RecoveredShard)
+  assert.equal(here.hosted.get(shard)!.master.isSuspect, true)
+  assert.equal(here.adopt(now, append(3, 4, 4))?.master.self.replica, 4)
+})
+
 test('nobody answers for a number that was given up, or that a later one has followed', () => {
   const here = copies([])
   here.bear(now, shard, masters, () => {})

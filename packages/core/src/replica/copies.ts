@@ -123,10 +123,11 @@ export class Copies {
     const present = this.hosted.get(shard)
     if (present !== undefined) {
       // A healthy member goes on until it has learnt that it is none: its vote may be what keeps the shard going. Not so where the very
-      // leader that it follows speaks to a copy after it: that one has found it below what it acknowledged, and would wait for ever.
+      // leader that it follows speaks to a copy after it: that one has found it below what it acknowledged, and would wait for ever. A
+      // copy in doubt has no say, whatever term it has heard of: it may be one that the leader will never reach.
       const { term, leader, isMember, isSuspect } = present.master
       const doubted = message.term === term && leader?.replica === message.from
-      if (message.term < term || (isMember && !isSuspect && !doubted)) return undefined
+      if (!isSuspect && (message.term < term || (isMember && !doubted))) return undefined
       this.retire(now, shard)
     }
     const hosted = this.#host(now, empty(shard), undefined, replica)
