@@ -18,7 +18,7 @@ const settings = { masters: defaultMasterSettings, snapshotEntries: 1000, snapsh
 const reader = { freeBytes: 1, reserveBytes: 0, entries: () => undefined } as unknown as Journal
 
 function copies(written: JournalInput[], retired = () => {}, firstMasters: CopyCluster['firstMasters'] = () => masters): Copies {
-  const hosted = { nextTicket: () => written.length + 1, journal: (_now: Now, input: JournalInput) => written.push(input), configured: () => {}, restored: () => {}, role: () => {}, removed: () => {}, send: () => {}, log: () => {} }
+  const hosted = { nextTicket: () => written.length + 1, journal: (_now: Now, input: JournalInput) => written.push(input), doubted: () => {}, configured: () => {}, restored: () => {}, role: () => {}, removed: () => {}, send: () => {}, log: () => {} }
   const cluster = { self: () => nodeOf(1), isCleared: () => true, firstMasters, registryHosted: () => {}, retired }
   return new Copies(settings, new Random(1), reader, cluster, { hosted } as unknown as CopyOutboxes)
 }
