@@ -3,8 +3,8 @@
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 
 export const CHUNK_BYTES = 1024 * 1024
-/** A chunk that cannot be read is halved down to this; what then still fails counts as zeros. */
-const UNREADABLE_BYTES = 512
+/** A chunk that cannot be read is halved down to a sector of the disk; what then still fails counts as zeros. */
+const SECTOR_BYTES = 512
 /** Up to this part of a chunk is read twice. */
 const REREAD_PART = 16
 
@@ -42,19 +42,20 @@ export class Window {
   /** Asks for the next chunk and gives up what is below `keep`. */
   ask(request: number, keep: number): DeviceRequest {
     const held = this.start + this.bytes.length
-    // A short rest is read again rather than copied to the front of a new chunk: a search goes through whole segments.
-    if (keep >= held || (held - keep) * REREAD_PART <= this.#chunk) this.#hold(EMPTY, keep)
+    // A short rest is read again rather than copied to the front of a new chunk: a search goes through whole segments. Not so near a
+    // sector that cannot be read: what has been read in small pieces would be asked for in a large one, for ever.
+    if (keep >= held || (this.#chunk === CHUNK_BYTES && (held - keep) * REREAD_PART <= CHUNK_BYTES)) this.#hold(EMPTY, keep)
     else if (keep > this.start) this.#hold(this.bytes.subarray(keep - this.start), keep)
     const at = this.start + this.bytes.length
-    this.#asked = Math.min(this.#chunk, this.#end - at)
+    this.#asked = this.#pieceEnd(at) - at
     return { kind: 'read', request, file: this.#file, at, length: this.#asked }
   }
 
   /** False where the same place is to be asked for once more, in a smaller piece. */
   accept(answer: DeviceAnswer): boolean {
     if (answer.kind !== 'bytes') {
-      if (this.#asked > UNREADABLE_BYTES) {
-        this.#chunk = Math.max(UNREADABLE_BYTES, this.#asked >> 1)
+      if (this.#chunk > SECTOR_BYTES) {
+        this.#chunk = Math.max(SECTOR_BYTES, this.#asked >> 1)
         return false
       }
       this.#append(EMPTY)
@@ -73,6 +74,14 @@ export class Window {
     copy.#chunk = this.#chunk
     copy.#asked = this.#asked
     return copy
+  }
+
+  /** At the end of a sector, so that one that cannot be read never costs what stands in the next: that may be the only proof of what it held. */
+  #pieceEnd(at: number): number {
+    const to = Math.min(at + this.#chunk, this.#end)
+    if (to === this.#end && this.#chunk > SECTOR_BYTES) return to
+    const whole = to - (to % SECTOR_BYTES)
+    return whole > at ? whole : Math.min(this.#end, at - (at % SECTOR_BYTES) + SECTOR_BYTES)
   }
 
   /** A file that is shorter than it says ends in zeros. */
