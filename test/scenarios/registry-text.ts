@@ -14,6 +14,8 @@ export function registryText(bytes: Uint8Array, names: Names): string | undefine
       return `${names.node(entry.record.node)} is admitted with value ${valueText(entry.record.value)}`
     case 'forget':
       return `${names.node(entry.node)} is forgotten`
+    case 'drain':
+      return `${names.node(entry.node)} is ${entry.draining ? 'draining' : 'no longer draining'}`
     case 'createTopic':
       return `topic ${entry.topic}, ${entry.partitions} partition${entry.partitions === 1 ? '' : 's'}`
     case 'configureTopic':

@@ -191,6 +191,8 @@ export class IdealNode implements ReplicaActor {
       currentAt: (now) => now.monotonic,
       refresh: () => {},
       createTopic: (now, topic, partitions) => this.#createTopic(now, topic, partitions),
+      // A node alone has nothing to move: nobody asks it to, and a wish is never answered.
+      wish: () => 0,
       status: () => ({ kind: 'queryAnswer', request: 0, code: Code.notFound, body: new Uint8Array(0) }),
     }
   }

@@ -68,6 +68,7 @@ export class Replica {
   #ready = false
   #short = false
   #stopping = Infinity
+  #left = false
   #tidyAt = 0
   #hintAt = 0
   /** What somebody has said and nobody has heard yet: some a turn, never one a job. */
@@ -102,6 +103,7 @@ export class Replica {
       changed: () => this.#note(() => this.#clusterChanged()),
       propose: (entry) => this.#note(() => this.#copies.hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
       topicAnswered: () => this.#note(() => this.#front.wake(this.#now, this.#o)),
+      wishAnswered: (ticket, code) => this.#note(() => this.#front.wishAnswered(ticket, code, this.#o)),
     })
     this.#copies = new Copies(
       { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, options.random.fork(), this.#journal,
@@ -247,7 +249,15 @@ export class Replica {
       for (const hosted of this.#led()) this.#tellHint(hosted)
     }
     this.#tellRoom()
+    this.#leaveWhenStruck()
     for (const shard of this.#journal.holdingOldest()) this.#copies.hosted.get(shard)?.leaveOldest(now)
+  }
+
+  /** Once nothing depends on it: a node that was struck while it was a master stays one until others have taken its place. */
+  #leaveWhenStruck(): void {
+    if (this.#left || !this.#cluster.struck || ![...this.#copies.hosted.keys()].every((shard) => this.#directory.isLeftOver(shard))) return
+    this.#left = true
+    this.#o.event({ kind: 'left' })
   }
 
   #tellRoom(): void {

@@ -25,6 +25,8 @@ export type NodeEvent =
   | { readonly event: 'listening'; readonly nodeId: string; readonly value: number; readonly address: string; readonly cluster: string }
   | { readonly event: 'founded'; readonly clusterId: string }
   | { readonly event: 'ready'; readonly ready: boolean }
+  /** It was struck from the registry, and nothing depends on it any more: it stops. */
+  | { readonly event: 'left' }
   | { readonly event: 'log'; readonly level: 'info' | 'warning' | 'error'; readonly text: string }
 
 export interface HorusNode {
@@ -220,6 +222,10 @@ export class RunningNode implements HorusNode {
         return this.#onEvent({ event: 'ready', ready: event.ready })
       case 'founded':
         return this.#onEvent({ event: 'founded', clusterId: event.clusterId })
+      case 'left':
+        this.#onEvent({ event: 'left' })
+        void this.stop()
+        return
       case 'log':
         return this.#onEvent({ event: 'log', level: event.level, text: event.text })
       default:

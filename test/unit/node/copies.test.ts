@@ -57,7 +57,7 @@ test('a copy of a discovery goes on as the original would', () => {
 test('a copy of a registry’s caller goes on as the original would', () => {
   const inputs: (CallerInput | 'wake')[] = [
     { kind: 'targets', leader: undefined, masters: [idOf(1), idOf(2), idOf(3)], others: [idOf(4)] },
-    { kind: 'ask', user: 'client', ticket: 1, wish: { kind: 'forget', node: idOf(8) } }, 'wake', 'wake', { kind: 'targets', leader: idOf(2), masters: [idOf(2)], others: [] }, 'wake', ...Array.from({ length: 30 }, () => 'wake' as const),
+    { kind: 'ask', user: 'client', ticket: 1, wish: { kind: 'forget', node: idOf(8), force: false } }, 'wake', 'wake', { kind: 'targets', leader: idOf(2), masters: [idOf(2)], others: [] }, 'wake', ...Array.from({ length: 30 }, () => 'wake' as const),
   ]
   for (const cut of [1, 3, 5]) goesOn<CallerInput, CallerOutbox>(new RegistryCaller({ node: idOf(0), random: new Random(3) }), inputs, cut)
 })
@@ -88,7 +88,7 @@ test('a copy of an admission goes on as the original would', () => {
 })
 
 test('a copy of a registrar goes on as the original would', () => {
-  const view = { registry: new Registry(), candidates: [], decision: { clusterId: 'c'.repeat(32) as ClusterId, masters: [] }, generation: 1 }
+  const view = { registry: new Registry(), candidates: [], reserve: [], isLive: () => true, isMaster: () => false, decision: { clusterId: 'c'.repeat(32) as ClusterId, masters: [] }, generation: 1 }
   const inputs: RegistrarInput[] = [{ kind: 'role', leading: true, leader: idOf(0), proposable: true }, { kind: 'tend', view }, { kind: 'tend', view }, { kind: 'tend', view }, { kind: 'outcome', origin: idOf(1), request: 1, code: 0, body: new Uint8Array(0) }]
   for (const cut of [1, 2, 3]) goesOn<RegistrarInput, RegistrarOutbox>(new Registrar({ node: idOf(0) }), inputs, cut)
 })

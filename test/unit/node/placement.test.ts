@@ -52,6 +52,7 @@ class Stage {
   readonly silentSince = new Map<NodeId, number>()
   readonly behind = new Set<NodeId>()
   readonly suspects = new Set<NodeId>()
+  readonly leaving = new Set<NodeId>()
   readonly values: number[]
   self = idOf(0)
   settled = true
@@ -63,10 +64,11 @@ class Stage {
   }
 
   get view(): ShardView {
-    const candidates = this.values.map((value, i) => candidate(i, value)).filter(({ node }) => this.states.get(node) === 'alive')
+    const candidates = this.values.map((value, i) => candidate(i, value)).filter(({ node }) => this.states.get(node) === 'alive' && !this.leaving.has(node))
+    const heirs = this.voters.filter((node) => node !== this.self && this.states.get(node) === 'alive' && !this.behind.has(node) && !this.suspects.has(node))
     const copy = (node: NodeId, suspect: boolean): Copy => ({ node, activeAgoMs: this.silentSince.has(node) ? this.time - this.silentSince.get(node)! : 0, caughtUp: !this.behind.has(node), suspect })
     return {
-      shard: REGISTRY, self: this.self, settled: this.settled, candidates, state: (node) => this.states.get(node), zone: () => '',
+      shard: REGISTRY, self: this.self, settled: this.settled, candidates, heirs, state: (node) => this.states.get(node), zone: () => '', isLeaving: (node) => this.leaving.has(node),
       voters: this.voters.map((node) => copy(node, this.suspects.has(node))), learners: this.learners.map((node) => copy(node, false)),
     }
   }
@@ -95,6 +97,7 @@ class Stage {
   }
 
   #carryOut(action: ReplacementAction): void {
+    if (action.kind === 'transfer') this.self = action.to
     if (action.kind === 'addLearner') this.learners = [...this.learners, action.node]
     if (action.kind === 'dropLearner') this.learners = this.learners.filter((node) => node !== action.node)
     if (action.kind === 'reconfigure') {
@@ -176,6 +179,106 @@ test('a copy in doubt comes back on the same node, under a new number', () => {
   assert.equal(stage.next(10_000), undefined)
 })
 
+test('a copy that takes long to come back is waited for', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 20])
+  stage.suspects.add(idOf(2))
+  stage.behind.add(idOf(2))
+  assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(2) })
+  assert.equal(stage.next(60_000), undefined)
+  stage.behind.clear()
+  assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [idOf(0), idOf(1), idOf(2)] })
+})
+
+test('a draining master is replaced at once, by the same path as a dead one', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 20, 25])
+  stage.leaving.add(idOf(1))
+  stage.behind.add(idOf(4))
+  assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(4) })
+  assert.equal(stage.next(60_000), undefined)
+  stage.behind.clear()
+  assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [idOf(0), idOf(4), idOf(2)] })
+  assert.equal(stage.next(200_000), undefined)
+})
+
+test('a draining leader hands its lead to a master that stays before it is replaced', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 20])
+  for (const i of [0, 1]) stage.leaving.add(idOf(i))
+  assert.deepEqual(stage.next(1000), { kind: 'transfer', to: idOf(2) })
+  assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(3) })
+  assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [idOf(3), idOf(1), idOf(2)] })
+  assert.equal(stage.next(200_000), undefined)
+})
+
+test('with no other node a draining one stays a master, and only the lead goes', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30])
+  stage.leaving.add(idOf(0))
+  assert.deepEqual(stage.next(1000), { kind: 'transfer', to: idOf(1) })
+  assert.equal(stage.next(200_000), undefined)
+})
+
+test('where every master drains the others go first, the leader last', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 20])
+  for (const i of [0, 1, 2]) stage.leaving.add(idOf(i))
+  assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(3) })
+  assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [idOf(0), idOf(3), idOf(2)] })
+  assert.deepEqual(stage.next(1000), { kind: 'transfer', to: idOf(3) })
+  const alone = new Stage([0], [50, 40])
+  alone.leaving.add(idOf(0))
+  assert.deepEqual(alone.next(1000), { kind: 'addLearner', node: idOf(1) })
+  assert.deepEqual(alone.next(1000), { kind: 'reconfigure', voters: [idOf(1)] })
+})
+
+test('a draining node takes nothing on: not for a dead master, not to grow, not for balance; and a learner on it goes', () => {
+  const dead = new Stage([0, 1, 2], [50, 40, 30, 90])
+  dead.leaving.add(idOf(3))
+  assert.equal(dead.next(200_000), undefined)
+  dead.kill(1)
+  assert.equal(dead.next(200_000), undefined)
+  dead.leaving.clear()
+  dead.behind.add(idOf(3))
+  assert.deepEqual(dead.next(1000), { kind: 'addLearner', node: idOf(3) })
+  dead.leaving.add(idOf(3))
+  assert.deepEqual(dead.next(1000), { kind: 'dropLearner', node: idOf(3) })
+  assert.equal(dead.next(200_000), undefined)
+  const small = new Stage([0], [50, 40])
+  small.leaving.add(idOf(1))
+  assert.equal(small.next(200_000), undefined)
+})
+
+test('a dead master is replaced before a draining one', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 20])
+  stage.kill(1)
+  stage.next(replacementSettings.replaceAfterMs - 200)
+  stage.leaving.add(idOf(2))
+  stage.time += 1000
+  assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(3) })
+  assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [idOf(0), idOf(3), idOf(2)] })
+})
+
+test('a copy in doubt on a draining node goes to another, and comes back on its own only where there is none', () => {
+  for (const others of [[20], []]) {
+    const stage = new Stage([0, 1, 2], [50, 40, 30, ...others])
+    stage.suspects.add(idOf(2))
+    stage.leaving.add(idOf(2))
+    const next = others.length > 0 ? idOf(3) : idOf(2)
+    assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: next })
+    assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [idOf(0), idOf(1), next] })
+    assert.equal(stage.next(100_000), undefined)
+  }
+})
+
+test('a node that no longer drains gets its place back when it ranks higher, as any other would', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 20])
+  stage.leaving.add(idOf(1))
+  stage.next(1000)
+  stage.next(1000)
+  assert.deepEqual(stage.voters, [0, 3, 2].map(idOf))
+  stage.leaving.clear()
+  assert.equal(stage.next(replacementSettings.balanceAfterMs - 500), undefined)
+  assert.deepEqual(stage.next(2000), { kind: 'addLearner', node: idOf(1) })
+  assert.deepEqual(stage.next(2000), { kind: 'reconfigure', voters: [0, 1, 2].map(idOf) })
+})
+
 test('a master that has said good-bye is replaced when it stays away, like one that is dead', () => {
   const stage = new Stage([0, 1, 2], [50, 40, 30, 20])
   stage.states.set(idOf(1), 'left')
@@ -199,7 +302,7 @@ test('a higher value takes a place only after it has lasted, and once it flaps n
 test('a leader that is to go hands the lead over first', () => {
   const stage = new Stage([0, 1, 2], [10, 40, 30, 90])
   stage.next(100_000)
-  assert.deepEqual(stage.next(1000), { kind: 'transfer' })
+  assert.deepEqual(stage.next(1000), { kind: 'transfer', to: idOf(1) })
 })
 
 test('nothing is done for balance while a master is in doubt', () => {
@@ -232,7 +335,7 @@ test('whatever dies and returns, a shard ends with the three that should hold it
     }
     for (const i of stage.values.keys()) stage.states.set(idOf(i), 'alive')
     stage.silentSince.clear()
-    for (let n = 0; n < 12; n++) if (stage.next(100_000, 1000)?.kind === 'transfer') stage.self = stage.voters.find((node) => node !== stage.self)!
+    for (let n = 0; n < 12; n++) stage.next(100_000, 1000)
     const desired = desiredMasters(REGISTRY, stage.view.candidates)
     assert.deepEqual([...stage.voters].sort(), [...desired].sort(), `seed ${seed}`)
     assert.deepEqual(stage.learners, [], `seed ${seed}`)

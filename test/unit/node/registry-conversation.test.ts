@@ -3,16 +3,15 @@ import { test } from 'node:test'
 import type { Now } from '@horus/core/actor'
 import { Code } from '@horus/core/message/command'
 import { decode } from '@horus/core/message/layout'
-import { type NodeRecord, registryTable, type RegistryMessage, topicAnswer } from '@horus/core/message/registry'
+import { type NodeRecord, registryLogTable, registryTable, RegistryCode, type RegistryMessage, type RegistryWish, topicAnswer } from '@horus/core/message/registry'
 import { Admission, type AdmissionOutbox } from '@horus/core/node/admission'
 import type { IdentityChanges } from '@horus/core/node/identity'
-import type { Candidate } from '@horus/core/node/placement'
-import { Registrar, type RegistrarOutbox } from '@horus/core/node/registrar'
-import { type CallerOutbox, RegistryCaller, type RegistryUser, type RegistryWish } from '@horus/core/node/registry-caller'
+import { Registrar, type RegistrarOutbox, type RegistrarView } from '@horus/core/node/registrar'
+import { type CallerOutbox, RegistryCaller, type RegistryUser } from '@horus/core/node/registry-caller'
 import { type FollowerOutbox, RegistryFeed, RegistryFollower } from '@horus/core/node/registry-feed'
 import { Random } from '@horus/core/random'
 import { Registry, type RegistryEffects, type ShardRecord } from '@horus/core/registry/registry'
-import type { Address, ClusterId, Instant, LogIndex, NodeId } from '@horus/core/units'
+import type { Address, ClusterId, Instant, LeaseTime, LogIndex, NodeId, WallTime } from '@horus/core/units'
 import { CLUSTER, addressOf, idOf } from '../names.ts'
 import { type Host, Network } from './network.ts'
 
@@ -23,6 +22,7 @@ class Ledger {
   readonly entries: Uint8Array[] = []
   leader = 0
   quorum = true
+  readonly dead = new Set<NodeId>()
 
   constructor(seed: number) {
     this.network = new Network(seed)
@@ -99,8 +99,15 @@ class Node implements Host, CallerOutbox, RegistrarOutbox, FollowerOutbox, Admis
     this.registrar.receive(this.now, { kind: 'role', leading, leader: this.master ? idOf(this.ledger.leader) : idOf(0), proposable: leading && this.ledger.quorum }, this)
   }
 
-  get view(): { registry: Registry; candidates: readonly Candidate[]; decision: { clusterId: ClusterId; masters: { node: NodeId; address: Address }[] }; generation: number } {
-    return { registry: this.registry, candidates: this.registry.nodes, decision: { clusterId: CLUSTER, masters: [{ node: this.node, address: this.address }] }, generation: 1 }
+  get view(): RegistrarView {
+    const { registry, ledger } = this
+    return {
+      registry, decision: { clusterId: CLUSTER, masters: [{ node: this.node, address: this.address }] }, generation: 1,
+      candidates: registry.nodes.filter(({ node }) => !registry.isDraining(node)),
+      reserve: registry.nodes.filter(({ node }) => registry.isDraining(node)),
+      isLive: (node) => !ledger.dead.has(node),
+      isMaster: (node) => ledger.nodes.some((one) => one.node === node && one.master) || registry.shards.some(({ masters }) => masters.includes(node)),
+    }
   }
 
   tend(): void {
@@ -278,12 +285,60 @@ test('a node that was struck from the registry says so and does not come back by
   network.until(20_000, 'all are admitted', () => nodes.every((node) => node.said.includes('admitted')))
   const newcomer = nodes[3]!
   newcomer.admission.receive(newcomer.now, { kind: 'registered', record: newcomer.record }, newcomer)
-  nodes[1]!.caller.receive(nodes[1]!.now, { kind: 'ask', user: 'operator', ticket: 1, wish: { kind: 'forget', node: newcomer.node } }, nodes[1]!)
+  nodes[1]!.caller.receive(nodes[1]!.now, { kind: 'ask', user: 'operator', ticket: 1, wish: { kind: 'forget', node: newcomer.node, force: true } }, nodes[1]!)
   network.until(20_000, 'the copy shows it', () => newcomer.registry.applied > 0 && newcomer.registry.node(newcomer.node) === undefined)
   newcomer.admission.receive(newcomer.now, { kind: 'registered', record: undefined }, newcomer)
   network.run(10_000)
   assert.match(newcomer.said.at(-1)!, /struck/)
   assert.equal(nodes[0]!.registry.node(newcomer.node), undefined)
+})
+
+test('only a node that is dead, or drained, and master of nothing is forgotten, unless it is forced; and it is not let in again', () => {
+  const { nodes, network, log: ledger } = cluster(5, 2)
+  admitAll(nodes)
+  network.until(20_000, 'all are admitted', () => nodes.every((node) => node.said.includes('admitted')))
+  const ask = (wish: RegistryWish): number => {
+    const { outcomes } = nodes[4]!
+    const ticket = outcomes.length + 1
+    nodes[4]!.caller.receive(nodes[4]!.now, { kind: 'ask', user: 'operator', ticket, wish }, nodes[4]!)
+    network.until(20_000, 'it is answered', () => outcomes.length === ticket)
+    return outcomes.at(-1)!.code
+  }
+  const forget = (i: number, force = false): number => ask({ kind: 'forget', node: idOf(i), force })
+  const drain = (i: number): number => ask({ kind: 'drain', node: idOf(i), draining: true })
+  assert.deepEqual([forget(1), forget(3), forget(9)], [RegistryCode.master, RegistryCode.lives, RegistryCode.lives])
+  ledger.dead.add(idOf(1))
+  assert.deepEqual([forget(1), drain(1), forget(1), forget(1, true)], [RegistryCode.master, Code.ok, RegistryCode.master, Code.ok])
+  assert.deepEqual([drain(3), drain(9), forget(3), forget(3)], [Code.ok, Code.notFound, Code.ok, Code.ok])
+  const struck = nodes[3]!
+  struck.admission.receive(struck.now, { kind: 'changed', record: { ...struck.record, version: '2' } }, struck)
+  network.until(20_000, 'it is told', () => /struck/.test(struck.said.at(-1)!))
+  const asked = struck.said.length
+  network.run(20_000)
+  assert.equal(struck.said.length, asked)
+  assert.equal(nodes[0]!.registry.node(idOf(3)), undefined)
+})
+
+test('shards are born on nodes that stay, and on draining ones only where there are too few', () => {
+  const { nodes, network } = cluster(6, 2)
+  admitAll(nodes)
+  network.until(20_000, 'all are admitted', () => nodes.every((node) => node.said.includes('admitted')))
+  const born = (): number[] => nodes[0]!.births.at(-1)!.masters.map((node) => Number.parseInt(node, 16) - 1).sort()
+  const drain = (i: number): void => nodes[0]!.ledger.append(registryLogTable.encode({ kind: 'drain', leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime, origin: idOf(0), request: 0, node: idOf(i), draining: true }))
+  const create = (topic: string): void => {
+    const count = nodes[0]!.births.length
+    nodes[4]!.create(1, topic, 2)
+    network.until(20_000, 'it is born', () => nodes[0]!.births.length === count + 2)
+  }
+  for (const i of [0, 2]) drain(i)
+  network.run(100)
+  create('enough')
+  assert.deepEqual(born(), [1, 3, 4])
+  drain(1)
+  network.run(100)
+  create('too few')
+  const masters = born()
+  assert.deepEqual([masters.includes(3), masters.includes(4), masters.length], [true, true, 3])
 })
 
 test('a topic that any node asks for gets its shards, born with three masters', () => {

@@ -4,7 +4,8 @@
 //! with it. A request number 0 asks for no `done`.
 
 import type { JobOptions } from '../message/command.ts'
-import type { Address, FencingToken, Instant, JobNumber, PartitionId, ShardId } from '../units.ts'
+import type { NodeWish } from '../message/client.ts'
+import type { Address, FencingToken, Instant, JobNumber, NodeId, PartitionId, ShardId } from '../units.ts'
 
 declare const brand: unique symbol
 /** A connection to a node, numbered by the client from 1; 0 is none. */
@@ -73,6 +74,8 @@ export type ClientInput =
   /** Where a topic is; `create` makes it with `partitions` (0: the default) when it is unknown. */
   | { readonly kind: 'locate'; readonly request: number; readonly topic: string; readonly create: boolean; readonly partitions: number; readonly timeoutMs: number }
   | { readonly kind: 'status'; readonly request: number; readonly timeoutMs: number }
+  /** What an operator wants of a node: `wish` is a `NodeWish` of `message/client.ts`. */
+  | { readonly kind: 'wish'; readonly request: number; readonly wish: NodeWish; readonly node: NodeId; readonly force: boolean; readonly timeoutMs: number }
   /** Hands every lease back, waits for what is unanswered, closes sessions and links. */
   | { readonly kind: 'close'; readonly request: number; readonly timeoutMs: number }
   /** Every socket that had something to read has been read: batches go out. */
@@ -87,10 +90,10 @@ export type LeaseInput = { readonly request: number; readonly lease: LeaseKey; r
 )
 
 /**
- * NoQuorum: certainly not done. Unknown: may have been done. The rest says that nothing was done, but for an add over several
+ * NoQuorum: certainly not done. Unknown: may have been done. Refused: the cluster will not do it as things are. The rest says that nothing was done, but for an add over several
  * partitions, where `added` tells which items are in.
  */
-export type ErrorCode = 'NoQuorum' | 'Unknown' | 'SessionExpired' | 'Backpressure' | 'PayloadTooLarge' | 'LeaseLost' | 'NotFound' | 'NotAuthorized' | 'VersionSkew' | 'Malformed' | 'Closed'
+export type ErrorCode = 'NoQuorum' | 'Unknown' | 'SessionExpired' | 'Backpressure' | 'PayloadTooLarge' | 'LeaseLost' | 'NotFound' | 'NotAuthorized' | 'VersionSkew' | 'Malformed' | 'Closed' | 'Refused'
 
 export interface Failure {
   readonly kind: 'failed'
@@ -104,7 +107,7 @@ export interface Failure {
 export type Outcome =
   | Failure
   | { readonly kind: 'added'; readonly added: Added }
-  /** complete, fail, extend, release, stopWork, close. */
+  /** complete, fail, extend, release, stopWork, wish, close. */
   | { readonly kind: 'ok' }
   | { readonly kind: 'cancelled'; readonly missed: readonly JobNumber[] }
   | { readonly kind: 'leased'; readonly jobs: readonly LeasedJob[] }
@@ -131,7 +134,7 @@ export interface ClientOutbox {
 
 export const RETRYABLE: Readonly<Record<ErrorCode, boolean>> = {
   NoQuorum: true, Unknown: true, SessionExpired: true, Backpressure: true, PayloadTooLarge: false, LeaseLost: false,
-  NotFound: false, NotAuthorized: false, VersionSkew: false, Malformed: false, Closed: false,
+  NotFound: false, NotAuthorized: false, VersionSkew: false, Malformed: false, Closed: false, Refused: false,
 }
 
 export function failure(code: ErrorCode, detail: string): Failure {

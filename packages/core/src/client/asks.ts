@@ -15,7 +15,7 @@ import type { Request, State, Then, Topic } from './state.ts'
 import { beginCommand } from './wire.ts'
 import { openWorker, stopWorker } from './worker.ts'
 
-export type Ask = Extract<ClientInput, { readonly kind: 'add' | 'cancel' | 'work' | 'stopWork' | 'acquire' | 'query' | 'locate' | 'status' }>
+export type Ask = Extract<ClientInput, { readonly kind: 'add' | 'cancel' | 'work' | 'stopWork' | 'acquire' | 'query' | 'locate' | 'status' | 'wish' }>
 
 export function takeAsk(s: State, now: Instant, out: ClientOutbox, input: Ask): void {
   if (input.kind === 'stopWork') {
@@ -24,7 +24,8 @@ export function takeAsk(s: State, now: Instant, out: ClientOutbox, input: Ask): 
     else stopWorker(s, out, worker, input.request, input.how, (now + input.timeoutMs) as Instant)
     return
   }
-  if (input.kind === 'status') return startQuery(s, out, input.request, undefined, undefined, 0, new Uint8Array(0), (now + input.timeoutMs) as Instant)
+  if (input.kind === 'status') return startQuery(s, out, input.request, { kind: 'status' }, (now + input.timeoutMs) as Instant)
+  if (input.kind === 'wish') return startQuery(s, out, input.request, input, (now + input.timeoutMs) as Instant)
   const topic = topicOf(s, input.topic)
   if (topic === undefined) {
     if ('request' in input) done(out, input.request, failure('Backpressure', `more than ${TOPICS_MAX} topics`))
@@ -75,7 +76,7 @@ export function goOn(s: State, out: ClientOutbox, request: Request): void {
   const { then, topic } = request
   stopTimer(s, request)
   if (then.kind === 'add') gatherAdd(s, request, then.items)
-  else if (then.kind === 'query') startQuery(s, out, request.number, topic, then.partition, then.operation, then.body, request.deadlineAt)
+  else if (then.kind === 'query') startQuery(s, out, request.number, { ...then, topic }, request.deadlineAt)
   else if (then.kind === 'locate') done(out, request.number, { kind: 'located', partitions: topic.partitions })
   else {
     const place = topic.partitions.find((candidate) => candidate.partition === then.partition)

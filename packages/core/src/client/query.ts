@@ -1,35 +1,36 @@
 //! Reads: of a shard's books, through its leader; of the cluster's state, through any node. They change nothing, so they are
-//! simply asked again until their time is up.
+//! simply asked again until their time is up. So are wishes of operators, which can be repeated.
 
-import { query, type queryAnswer, Query as QueryKind, status } from '../message/client.ts'
+import { nodeWish, query, type queryAnswer, Query as QueryKind, status } from '../message/client.ts'
 import { Code } from '../message/command.ts'
 import type { MessageOf } from '../message/layout.ts'
-import type { Instant, PartitionId } from '../units.ts'
+import { RegistryCode } from '../message/registry.ts'
+import type { Instant } from '../units.ts'
 import { never } from '../units.ts'
-import { type ClientOutbox, failure, type LinkId } from './api.ts'
+import { type ClientOutbox, type Failure, failure, type LinkId } from './api.ts'
 import { ANSWER_REPEAT_MS, QUERIES_MAX } from './limits.ts'
 import { backoff, homeLink, isAnswering, isUp, NO_LINK, sendOver } from './links.ts'
 import { done, newTimer, startTimer, stopTimer } from './requests.ts'
 import { isReady, shardDueAt, turnedAway } from './routing.ts'
 import { errorOf } from './session.ts'
-import type { Lookup, Place, Query, QueryPart, State, Topic } from './state.ts'
+import type { Lookup, Place, Query, QueryPart, Question, State } from './state.ts'
 import { encodeRow } from './wire.ts'
 
 const NOTHING = new Uint8Array(0)
 
-/** One read of one partition, or of all; without a topic, the status of a node. */
-export function startQuery(s: State, out: ClientOutbox, number: number, topic: Topic | undefined, only: PartitionId | undefined, operation: number, body: Uint8Array, deadlineAt: Instant): void {
+/** One read of one partition, or of all; or a question that any node answers. */
+export function startQuery(s: State, out: ClientOutbox, number: number, about: Question, deadlineAt: Instant): void {
   if (s.queries.size >= QUERIES_MAX) {
     done(out, number, failure('Backpressure', `${QUERIES_MAX} reads wait for their answers already`))
     return
   }
-  const places = topic === undefined ? [undefined] : topic.partitions.filter((place) => only === undefined || place.partition === only)
-  if (places.length === 0) {
-    done(out, number, failure('NotFound', `topic ${topic?.name} has no partition ${only}`))
+  const places = about.kind === 'query' ? about.topic.partitions.filter((place) => about.partition === undefined || place.partition === about.partition) : [undefined]
+  if (about.kind === 'query' && places.length === 0) {
+    done(out, number, failure('NotFound', `topic ${about.topic.name} has no partition ${about.partition}`))
     return
   }
   const parts = places.map((place): QueryPart => ({ place, wire: 0, answer: undefined, askAt: 0 as Instant, attempts: 0 }))
-  const asked: Query = { timed: 'query', timer: newTimer(s), number, topic, operation, body, parts }
+  const asked: Query = { timed: 'query', timer: newTimer(s), number, about, parts }
   s.queries.set(asked.timer, asked)
   startTimer(s, asked, deadlineAt)
 }
@@ -43,16 +44,18 @@ export function flushQueries(s: State, now: Instant, out: ClientOutbox): void {
       if (link === NO_LINK) continue
       part.wire = s.nextWire++
       part.askAt = (now + ANSWER_REPEAT_MS) as Instant
-      s.lookups.set(part.wire, { kind: part.place === undefined ? 'status' : 'query', link, sentAt: now, topic: undefined, query: asked, part })
+      s.lookups.set(part.wire, { kind: asked.about.kind, link, sentAt: now, topic: undefined, query: asked, part })
       sendOver(s, now, out, link, encodePart(asked, part), true)
     }
   }
 }
 
 function encodePart(asked: Query, part: QueryPart): Uint8Array {
-  if (part.place === undefined) return encodeRow(status, { request: part.wire })
-  const { shard, partition } = part.place
-  return encodeRow(query, { request: part.wire, shard, partition, operation: asked.operation, body: asked.body })
+  const { about } = asked
+  if (about.kind === 'status') return encodeRow(status, { request: part.wire })
+  if (about.kind === 'wish') return encodeRow(nodeWish, { request: part.wire, wish: about.wish, node: about.node, force: about.force })
+  const { shard, partition } = part.place!
+  return encodeRow(query, { request: part.wire, shard, partition, operation: about.operation, body: about.body })
 }
 
 function linkFor(s: State, now: Instant, place: Place | undefined): LinkId {
@@ -87,18 +90,33 @@ export function takeQueryAnswer(s: State, now: Instant, out: ClientOutbox, link:
     if (part.place !== undefined) turnedAway(s, now, s.shards.get(part.place.shard)!, link, message.code, message.code === Code.notLeader ? message.body : NOTHING)
   } else {
     dropQuery(s, asked)
-    done(out, asked.number, failure(errorOf(message.code), message.code === Code.notFound ? 'there is no such job' : `the read was refused with code ${message.code}`))
+    done(out, asked.number, asked.about.kind === 'wish' ? refusalOf(message.code) : failure(errorOf(message.code), message.code === Code.notFound ? 'there is no such job' : `the read was refused with code ${message.code}`))
   }
 }
 
 /** A topic that was located but whose partition its shard has not opened yet. A job that is not found, though, is an answer. */
-function isNotThereYet(asked: Query, code: number): boolean {
-  return code === Code.notFound && asked.topic !== undefined && asked.operation !== QueryKind.job
+function isNotThereYet({ about }: Query, code: number): boolean {
+  return code === Code.notFound && about.kind === 'query' && about.operation !== QueryKind.job
+}
+
+/** Why the registry does not do what an operator wants. */
+function refusalOf(code: number): Failure {
+  switch (code) {
+    case Code.notFound:
+      return failure('NotFound', 'the registry knows no such node')
+    case RegistryCode.lives:
+      return failure('Refused', 'the node lives: drain it and stop it first')
+    case RegistryCode.master:
+      return failure('Refused', 'the node is still a master of a shard: it is replaced by another one, where there is one, when it has been dead for the time of --replace-after, or is draining')
+    default:
+      return failure(errorOf(code), `the registry refused it with code ${code}`)
+  }
 }
 
 function finish(s: State, out: ClientOutbox, asked: Query): void {
   dropQuery(s, asked)
-  if (asked.topic === undefined) done(out, asked.number, { kind: 'status', body: asked.parts[0]!.answer! })
+  if (asked.about.kind === 'status') done(out, asked.number, { kind: 'status', body: asked.parts[0]!.answer! })
+  else if (asked.about.kind === 'wish') done(out, asked.number, { kind: 'ok' })
   else done(out, asked.number, { kind: 'answered', answers: asked.parts.map((part) => ({ partition: part.place!.partition, body: part.answer! })) })
 }
 
@@ -111,7 +129,7 @@ export function dropQuery(s: State, asked: Query): void {
 
 export function queryTimedOut(s: State, out: ClientOutbox, asked: Query): void {
   dropQuery(s, asked)
-  done(out, asked.number, failure('NoQuorum', 'no leader answered in time'))
+  done(out, asked.number, asked.about.kind === 'wish' ? failure('Unknown', 'no answer came in time: it may have been done') : failure('NoQuorum', 'no leader answered in time'))
 }
 
 /** Questions whose link has gone are asked again; so are those that a relay has swallowed. */

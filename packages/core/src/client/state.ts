@@ -5,12 +5,13 @@
 //!   session.ts   sequences, repeats, definite or Unknown          adding.ts    partition choice, batches of adds
 //!   leasing.ts   deliveries, completes, extensions                holdings.ts  leases believed in, until the bound
 //!   demand.ts    grants over partitions                           worker.ts    workers open, stop
-//!   pull.ts      acquire                                          query.ts     reads, status
+//!   pull.ts      acquire                                          query.ts     reads, status, wishes
 //!
 //! `shard` -> `sessions`: one for adds and cancels, and one for each worker, since leases belong to a session and a
 //! demand is one per session and partition.
 
 import type { Heap } from '../heap.ts'
+import type { NodeWish } from '../message/client.ts'
 import type { Random } from '../random.ts'
 import type { Address, FencingToken, Instant, JobNumber, LeaseTime, NodeId, PartitionId, SessionNumber, ShardId } from '../units.ts'
 import type { Added, AddItem, ErrorCode, LeasedJob, LinkId, Outcome, WorkerNumber } from './api.ts'
@@ -225,7 +226,7 @@ export interface LeaseGather {
 }
 
 export interface Lookup {
-  readonly kind: 'locate' | 'query' | 'status' | 'probe'
+  readonly kind: 'locate' | 'query' | 'status' | 'wish' | 'probe'
   readonly link: LinkId
   readonly sentAt: Instant
   readonly topic: Topic | undefined
@@ -233,14 +234,17 @@ export interface Lookup {
   readonly part: QueryPart | undefined
 }
 
+/** A shard's books are read through its leader; the rest is asked of any node. */
+export type Question =
+  | { readonly kind: 'query'; readonly topic: Topic; readonly partition: PartitionId | undefined; readonly operation: number; readonly body: Uint8Array }
+  | { readonly kind: 'status' }
+  | { readonly kind: 'wish'; readonly wish: NodeWish; readonly node: NodeId; readonly force: boolean }
+
 export interface Query {
   readonly timed: 'query'
   readonly timer: number
   readonly number: number
-  /** Undefined: the status of the node at the other end of any link. */
-  readonly topic: Topic | undefined
-  readonly operation: number
-  readonly body: Uint8Array
+  readonly about: Question
   readonly parts: QueryPart[]
 }
 

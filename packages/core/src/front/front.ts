@@ -3,7 +3,7 @@
 //!
 //!   client ──▶ Front ──▶ Service of a led shard ──▶ (answers)
 //!                │  └──▶ relay ──▶ leader's Front ──▶ its Service ──▶ relayed ──▶ client
-//!                └──▶ Directory: located, status
+//!                └──▶ Directory: located, status, wishes
 
 import type { Now } from '../actor.ts'
 import { type ClientMessage, shardLeader } from '../message/client.ts'
@@ -13,9 +13,10 @@ import { type ConnectionMessage, connectionTable } from '../message/messages.ts'
 import type { Address, ConnectionId, LeaseTime, NodeId, PartitionId, SessionNumber, ShardId } from '../units.ts'
 import { type Endpoint, localConnection, localEndpoint, RelayedEndpoints } from '../lead/endpoint.ts'
 import { Locates } from './locates.ts'
+import { Wishes, type WishTaker } from './wishes.ts'
 
 /** What of the cluster this node knows; hints may be old. */
-export interface Directory {
+export interface Directory extends WishTaker {
   partitionsOf(topic: string): readonly { readonly partition: PartitionId; readonly shard: ShardId }[] | undefined
   leaderOf(shard: ShardId): NodeId | undefined
   addressOf(node: NodeId): Address | undefined
@@ -54,6 +55,7 @@ export class Front {
   readonly #directory: Directory
   readonly #services: Services
   readonly #locates = new Locates()
+  readonly #wishes = new Wishes()
   readonly #relayed = new RelayedEndpoints()
   /** Which leaders have heard of a connection through this node, so that they can be told when it goes. */
   readonly #relays = new Map<ConnectionId, Set<NodeId>>()
@@ -82,6 +84,7 @@ export class Front {
     for (const node of this.#relays.get(connection) ?? []) outbox.send(node, connectionTable.encode({ kind: 'relayClosed', connection }))
     this.#relays.delete(connection)
     this.#locates.forget(connection)
+    this.#wishes.forget(connection)
     this.#gone(localEndpoint(connection))
   }
 
@@ -100,6 +103,11 @@ export class Front {
         outbox.client(connection, connectionTable.encode({ ...status, request: message.request }))
         return
       }
+      case 'nodeWish': {
+        const refusal = this.#wishes.ask(now, connection, message, this.#directory)
+        if (refusal !== undefined) outbox.client(connection, connectionTable.encode(refusal))
+        return
+      }
       case 'command':
       case 'demand':
       case 'resume':
@@ -111,6 +119,12 @@ export class Front {
       default:
         outbox.closeClient(connection, `a client never says ${message.kind}`)
     }
+  }
+
+  /** What came of something that an operator wanted. */
+  wishAnswered(ticket: number, code: number, outbox: FrontOutbox): void {
+    const answer = this.#wishes.answered(ticket, code)
+    if (answer !== undefined) outbox.client(answer.connection, connectionTable.encode(answer.message))
   }
 
   // ---- relays ----------------------------------------------------------------------------------------------------

@@ -53,6 +53,13 @@ export const query = row(0x6a, 'query', { request: u32, shard, partition, operat
 export const queryAnswer = row(0x6b, 'queryAnswer', { request: u32, code: u8, body: rest })
 /** What a node knows of the cluster; the answer's body is `statusBody`. */
 export const status = row(0x6c, 'status', { request: u32 })
+/**
+ * What an operator wants of a node: `wish` is a `NodeWish`; `force` also where it is unwise. Any node is asked, puts it to the registry, and
+ * says in a `queryAnswer` what came of it: a `Code`, or a `RegistryCode`. It can be repeated.
+ */
+export const nodeWish = row(0x6e, 'nodeWish', { request: u32, wish: u8, node, force: bool })
+export const NodeWish = { drain: 1, undrain: 2, forget: 3 } as const
+export type NodeWish = (typeof NodeWish)[keyof typeof NodeWish]
 
 export const LostReason = { expired: 1, cancelled: 2, unknown: 3 } as const
 
@@ -77,7 +84,7 @@ export const countsAnswer = record({ scheduled: u53, blocked: u53, waiting: u53,
 
 export const statusBody = record({
   cluster: text(255), clusterId: text(32), quorum: bool, self: node,
-  nodes: list(record({ id: node, address, state: text(16), value: u53, zone: text(64), version: text(32), admitted: bool }), 4096),
+  nodes: list(record({ id: node, address, state: text(16), value: u53, zone: text(64), version: text(32), eligible: bool, draining: bool, admitted: bool }), 4096),
   shards: list(record({ shard, leader: optional(node), masters: list(node, 16), term: u53, epoch: u53, commitIndex: u53 }), 4096),
   topics: list(record({ topic: name, partitions: list(record({ partition, shard }), 4096) }), 4096),
 })
@@ -92,4 +99,4 @@ export const relayed = row(0x71, 'relayed', { connection: u53, message: rest })
 export const relayClosed = row(0x72, 'relayClosed', { connection: u53 })
 
 export type ClientMessage = MessageOf<(typeof clientRows)[number]>
-export const clientRows = [locate, located, answer, demand, demandAnswer, deliver, resume, lost, received, beat, beatAnswer, query, queryAnswer, status, relay, relayed, relayClosed] as const
+export const clientRows = [locate, located, answer, demand, demandAnswer, deliver, resume, lost, received, beat, beatAnswer, query, queryAnswer, status, nodeWish, relay, relayed, relayClosed] as const

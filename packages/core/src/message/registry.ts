@@ -26,22 +26,28 @@ export type Birth = ValueOf<typeof birth>
 /** The first entry: which cluster this is. */
 export const founded = row(0x50, 'founded', { ...stamps, clusterId: cluster, generation: u32, masters: list(record({ node, address }), MASTERS_MAX) })
 export const admit = row(0x51, 'admit', { ...stamps, ...asked, record: nodeRecord })
-/** The node will not come back. */
-export const forget = row(0x52, 'forget', { ...stamps, ...asked, node })
+/** The node is struck: it will not come back, and is not let in again. `force` also where it lives, or is still a master; that is for the desk of the leader, which sees both. */
+export const forget = row(0x52, 'forget', { ...stamps, ...asked, node, force: bool })
 /** `births` are masters for the shards that the leader expects to be born by this entry; one that it did not foresee is born by `shardBorn`. */
 export const createTopic = row(0x53, 'createTopic', { ...stamps, ...asked, topic: name, partitions: u16, settings: bytes(SETTINGS_BYTES_MAX), births: list(birth, PARTITIONS_MAX) })
 export const configureTopic = row(0x54, 'configureTopic', { ...stamps, ...asked, topic: name, settings: bytes(SETTINGS_BYTES_MAX) })
 /** Masters for a shard that topics were already placed on. */
 export const shardBorn = row(0x55, 'shardBorn', { ...stamps, birth })
+/** The node is to be master of nothing that another can take, until the contrary is said. */
+export const drain = row(0x56, 'drain', { ...stamps, ...asked, node, draining: bool })
 
-export const registryLogRows = [founded, admit, forget, createTopic, configureTopic, shardBorn] as const
+export const registryLogRows = [founded, admit, forget, createTopic, configureTopic, shardBorn, drain] as const
 export type RegistryEntry = MessageOf<(typeof registryLogRows)[number]>
 export const registryLogTable = new Table<(typeof registryLogRows)[number]>(registryLogRows)
 /** Tags of shard 0's own entries; all others in its log are the masters' (no-op, tick, configuration). */
 export const isRegistryTag = (tag: number): boolean => tag >= 0x50 && tag <= 0x5f
 
 /** What may be asked of the registry by a node; the rest its leader writes itself. */
-export type RegistryRequest = Extract<RegistryEntry, { kind: 'admit' | 'forget' | 'createTopic' | 'configureTopic' }>
+export type RegistryRequest = Extract<RegistryEntry, { kind: 'admit' | 'forget' | 'createTopic' | 'configureTopic' | 'drain' }>
+/** Distributes over the kinds, which `Omit` alone does not. */
+type Unasked<T> = T extends unknown ? Omit<T, 'origin' | 'request' | 'leaseNow' | 'wallNow'> : never
+/** A request without who asks and when. */
+export type RegistryWish = Unasked<RegistryRequest>
 
 /** Outcomes that only the registry knows; the others are those of `Code`. */
 export const RegistryCode = {
@@ -54,6 +60,12 @@ export const RegistryCode = {
   malformed: 67,
   /** No more nodes or topics fit. */
   full: 68,
+  /** The node was struck from the registry, and is not let in again. */
+  struck: 69,
+  /** Not forgotten: the node lives, and is not draining. */
+  lives: 70,
+  /** Not forgotten: the node is still a master of a shard. */
+  master: 71,
 } as const
 
 /** Body of the answer to `admit`. */

@@ -4,18 +4,17 @@
 //!    ▲  └─tie──▶ draw another value, save it ──durable──┐
 //!    └──────────────────────────────────────────────────┘
 //!
-//! Until it is admitted a node is master of nothing new. A node that an operator has struck from the registry does not come
-//! back by itself.
+//! Until it is admitted a node is master of nothing new. A node that an operator has struck from the registry is not let in
+//! again: it says so, and asks no more.
 
 import type { Actor, Now } from '../actor.ts'
 import { Hash } from '../hash.ts'
 import { Code } from '../message/command.ts'
 import { decode } from '../message/layout.ts'
-import { admitted, type NodeRecord, RegistryCode } from '../message/registry.ts'
+import { admitted, type NodeRecord, RegistryCode, type RegistryWish } from '../message/registry.ts'
 import type { Random } from '../random.ts'
 import { type ClusterId, type Instant, never } from '../units.ts'
 import { drawValue, type IdentityChanges } from './identity.ts'
-import type { RegistryWish } from './registry-caller.ts'
 
 export type AdmissionInput =
   /** This node belongs to a cluster or is to join one: not before, so that who may found is no applicant. */
@@ -38,7 +37,7 @@ export interface AdmissionOutbox {
   log(level: 'info' | 'warning' | 'error', text: string): void
 }
 
-type Stage = 'idle' | 'asking' | 'redrawing' | 'saving' | 'admitted' | 'pausing'
+type Stage = 'idle' | 'asking' | 'redrawing' | 'saving' | 'admitted' | 'pausing' | 'struck'
 
 /** After an outcome that does not change by asking again at once. */
 const PAUSE_MS = 1000
@@ -54,7 +53,6 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
   #granted: { readonly clusterId: ClusterId; readonly generation: number } | undefined
   /** The copy of the registry has shown this node. */
   #seen = false
-  #forgotten = false
   /** The ticket of the ask that the copy's differing record has caused. */
   #askedOver = -1
 
@@ -108,6 +106,7 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
       this.#stage = 'saving'
       return outbox.save(++this.#ticket, this.#granted)
     }
+    if (code === RegistryCode.struck) return this.#isStruck(outbox)
     if (code === RegistryCode.tie) {
       this.#record = { ...this.#record, value: drawValue(this.#random, this.#valueBits) }
       this.#stage = 'redrawing'
@@ -134,15 +133,18 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
   }
 
   #registered(record: NodeRecord | undefined, outbox: AdmissionOutbox): void {
-    if (this.#stage !== 'admitted' || this.#forgotten) return
+    if (this.#stage !== 'admitted') return
     if (record === undefined) {
       // The copy may lag behind the admission; once it has shown this node, its absence is somebody's will.
-      if (!this.#seen) return
-      this.#forgotten = true
-      return outbox.log('error', 'this node was struck from the registry: stop it, or empty its data directory to let it come back as a new one')
+      return this.#seen ? this.#isStruck(outbox) : undefined
     }
     this.#seen = true
     if (!sameRecord(record, this.#record)) this.#differs(outbox)
+  }
+
+  #isStruck(outbox: AdmissionOutbox): void {
+    this.#stage = 'struck'
+    outbox.log('warning', 'this node was struck from the registry: it ends as soon as it is master of nothing; empty its data directory to let it come back as a new one')
   }
 
   /** The copy may show an earlier admission of this node; that is asked over once per change, the registry takes repeats. */
@@ -159,7 +161,6 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
     copy.#ticket = this.#ticket
     copy.#wakeAt = this.#wakeAt
     copy.#granted = this.#granted
-    copy.#forgotten = this.#forgotten
     copy.#seen = this.#seen
     copy.#askedOver = this.#askedOver
     return copy as this

@@ -2,7 +2,8 @@
 //! and writes by itself what nobody asks for: the founding, and births of shards that topics wait for.
 //!
 //! A shard's first masters are chosen here, among live, eligible, admitted nodes, and go into the entry: so every node that
-//! applies it agrees, whatever it believes about who lives, and whatever its version thinks of ranks.
+//! applies it agrees, whatever it believes about who lives, and whatever its version thinks of ranks. So too a node is struck:
+//! whether it lives or is still a master is judged here, and then it is a fact of the log.
 
 import type { Actor, Now } from '../actor.ts'
 import { assert } from '../assert.ts'
@@ -18,13 +19,21 @@ import { type Candidate, desiredMasters } from './placement.ts'
 export interface RegistryDesk {
   readonly clusterId: ClusterId | undefined
   readonly unborn: readonly ShardId[]
+  isDraining(node: NodeId): boolean
+  isStruck(node: NodeId): boolean
   birthsFor(partitions: number): readonly ShardId[]
 }
 
 export interface RegistrarView {
   readonly registry: RegistryDesk
-  /** Admitted, eligible and alive. */
+  /** Admitted, eligible and alive, and not draining. */
   readonly candidates: readonly Candidate[]
+  /** Those that are draining, and candidates otherwise: a shard that is born with too few masters would refuse adds. */
+  readonly reserve: readonly Candidate[]
+  /** As far as gossip tells. */
+  isLive(node: NodeId): boolean
+  /** Whether it is among the masters of some shard, as far as hints tell, and births where there are none. */
+  isMaster(node: NodeId): boolean
   /** What this node learned when its cluster was founded. */
   readonly decision: Decision | undefined
   readonly generation: number
@@ -108,7 +117,9 @@ export class Registrar implements Actor<RegistrarInput, RegistrarOutbox> {
     }
     if (!this.#proposable) return refuse(Code.noQuorum)
     if (input.view.registry.clusterId === undefined) return refuse(RegistryCode.notFounded)
-    outbox.propose(registryLogTable.encode(entry.kind === 'createTopic' ? { ...entry, births: this.#births(input.view.registry.birthsFor(entry.partitions), input.view.candidates, true) } : entry))
+    const refusal = entry.kind === 'forget' ? whyNotForget(entry, input.view) : undefined
+    if (refusal !== undefined) return refuse(refusal)
+    outbox.propose(registryLogTable.encode(entry.kind === 'createTopic' ? { ...entry, births: this.#births(input.view.registry.birthsFor(entry.partitions), input.view, true) } : entry))
   }
 
   #tend(now: Now, view: RegistrarView, outbox: RegistrarOutbox): void {
@@ -125,14 +136,16 @@ export class Registrar implements Actor<RegistrarInput, RegistrarOutbox> {
     }
     this.#unbornSince ??= now.monotonic
     const patient = now.monotonic < this.#unbornSince + this.#settings.birthPatienceMs
-    const births = this.#births(unborn, view.candidates, patient)
+    const births = this.#births(unborn, view, patient)
     if (births.length > 0) this.#proposedAt = now.monotonic
     for (const birth of births) outbox.propose(registryLogTable.encode({ kind: 'shardBorn', ...stamps, birth }))
   }
 
-  #births(shards: readonly ShardId[], candidates: readonly Candidate[], patient: boolean): readonly Birth[] {
-    if (candidates.length < (patient ? this.#settings.mastersWanted : 1)) return []
-    return shards.map((shard) => ({ shard, masters: desiredMasters(shard, candidates) }))
+  #births(shards: readonly ShardId[], { candidates, reserve }: RegistrarView, patient: boolean): readonly Birth[] {
+    const { mastersWanted } = this.#settings
+    if (candidates.length + reserve.length < (patient ? mastersWanted : 1)) return []
+    const missing = Math.max(0, mastersWanted - candidates.length)
+    return shards.map((shard) => ({ shard, masters: [...desiredMasters(shard, candidates), ...desiredMasters(shard, reserve, missing)] }))
   }
 
   clone(): this {
@@ -148,6 +161,14 @@ export class Registrar implements Actor<RegistrarInput, RegistrarOutbox> {
   digest(): string {
     return new Hash().word(this.#leading ? 1 : 0).text(this.#leader ?? '').number(this.#proposedAt).digest()
   }
+}
+
+/** One that lives may leave when it has been drained; otherwise it is a mistake to strike it. */
+function whyNotForget({ node, force }: Extract<RegistryEntry, { kind: 'forget' }>, view: RegistrarView): number | undefined {
+  // What was done already is not refused to whoever did not hear of it.
+  if (force || view.registry.isStruck(node)) return undefined
+  if (view.isMaster(node)) return RegistryCode.master
+  return view.isLive(node) && !view.registry.isDraining(node) ? RegistryCode.lives : undefined
 }
 
 /** The entry that a node asks for; undefined where it is broken, or not for nodes to ask. */

@@ -1,11 +1,11 @@
-//! Asking the registry for something: admission, a topic. The question goes to its leader where that is known, else to
+//! Asking the registry for something: admission, a topic, what an operator wants of a node. The question goes to its leader where that is known, else to
 //! any node that belongs to the cluster, which hands it on. Whatever is asked can be repeated, so silence is answered by
 //! asking somebody else, until there is an outcome or the time is over.
 
 import type { Actor, Now } from '../actor.ts'
 import { Hash } from '../hash.ts'
 import { Code } from '../message/command.ts'
-import { type RegistryMessage, RegistryCode, type RegistryRequest, registryAnswer, registryLogTable } from '../message/registry.ts'
+import { type RegistryMessage, RegistryCode, type RegistryRequest, type RegistryWish, registryAnswer, registryLogTable } from '../message/registry.ts'
 import type { MessageOf } from '../message/layout.ts'
 import type { Random } from '../random.ts'
 import { type Instant, type LeaseTime, never, type NodeId, type WallTime } from '../units.ts'
@@ -23,9 +23,6 @@ export const callerSettings: CallerSettings = { silenceMs: 1000, pauseMs: 100, g
 
 /** Who asked; the outcome goes back there, with the asker's own ticket. */
 export type RegistryUser = 'admission' | 'client' | 'operator'
-/** Distributes over the kinds, which `Omit` alone does not. */
-type Unasked<T> = T extends unknown ? Omit<T, 'origin' | 'request' | 'leaseNow' | 'wallNow'> : never
-export type RegistryWish = Unasked<RegistryRequest>
 type RegistryAnswer = MessageOf<typeof registryAnswer>
 
 export type CallerInput =

@@ -1,6 +1,7 @@
 //! What the leader of a shard does about its masters, one step at a time. Urgent things come first:
 //!
 //!   repair    a master is dead: the next highest becomes learner ──caught up──▶ one joint step swaps it in
+//!   drain     a master is leaving: it hands its lead to one that stays, and is swapped for another node by the same path
 //!   grow      fewer than three masters and more nodes: learners ──all caught up──▶ one joint step takes them all in
 //!   balance   a node ranks higher than a master, and has for a while: the same path as a repair, throttled
 //!   tidy      a learner that nobody needs any more goes
@@ -8,6 +9,9 @@
 //! Dead means: the leader's own appends went unanswered for `replaceAfter` and membership agrees. A copy that is suspect
 //! (below what it acknowledged) comes back on the same node under a new number. Actions name nodes; numbers are the
 //! master's affair: a learner's number counts before that of an older copy on the same node.
+//!
+//! Leaving is what an operator wants of a node. It takes no copy on, and gives up what another can take; where there is no
+//! other, as in a cluster of three, it stays a master, and only the leads go.
 
 import { Hash } from '../hash.ts'
 import { MASTERS_MAX } from '../message/registry.ts'
@@ -50,8 +54,12 @@ export interface ShardView {
   readonly learners: readonly Copy[]
   /** Undefined for a node that membership has forgotten. */
   state(node: NodeId): MemberState | undefined
-  /** Admitted, eligible and alive. */
+  /** Admitted, eligible, alive, and not leaving. */
   readonly candidates: readonly Candidate[]
+  /** Voters that can lead at once, `self` not among them. */
+  readonly heirs: readonly NodeId[]
+  /** Draining, or struck from the registry. */
+  isLeaving(node: NodeId): boolean
   /** Admitted nodes, alive or not: the zones of masters. */
   zone(node: NodeId): string
 }
@@ -61,7 +69,10 @@ export type ReplacementAction =
   /** One joint step to these voters; learners among them become voters, all others go. */
   | { readonly kind: 'reconfigure'; readonly voters: readonly NodeId[] }
   /** This node is to go, so another leads first. */
-  | { readonly kind: 'transfer' }
+  | { readonly kind: 'transfer'; readonly to: NodeId }
+
+/** `wait` where something is under way, and nothing less urgent may touch it. */
+type Step = ReplacementAction | 'wait' | undefined
 
 export class Replacement {
   readonly #settings: ReplacementSettings
@@ -77,8 +88,8 @@ export class Replacement {
   /** At most one action; ask again a few times a second, and whenever something changed. */
   consider(now: Instant, view: ShardView): ReplacementAction | undefined {
     if (!view.settled) return undefined
-    const action = this.#repair(view) ?? this.#grow(now, view) ?? this.#balance(now, view) ?? this.#tidy(view)
-    if (action === undefined) return undefined
+    const action = this.#repair(view) ?? this.#drain(view) ?? this.#grow(now, view) ?? this.#balance(now, view) ?? this.#tidy(view)
+    if (action === undefined || action === 'wait') return undefined
     const text = JSON.stringify(action)
     if (this.#last?.action === text && now < this.#last.at + this.#settings.retryMs) return undefined
     this.#last = { action: text, at: now }
@@ -87,23 +98,33 @@ export class Replacement {
 
   // ---- repair ------------------------------------------------------------------------------------------------------
 
-  #repair(view: ShardView): ReplacementAction | undefined {
+  #repair(view: ShardView): Step {
     const lost = view.voters.filter((voter) => voter.node !== view.self && this.#isLost(view, voter))
     if (lost.length === 0) return undefined
     // A doubted copy comes back on its own node, if that is alive; else, and for a dead master, somebody else steps in.
-    const again = lost.find((voter) => voter.suspect && view.candidates.some((candidate) => candidate.node === voter.node))
-    const fits = (node: NodeId): boolean => node === again?.node || !holds(view.voters, node)
+    return this.#succeed(view, lost, lost.find((voter) => voter.suspect && this.#comesBack(view, voter.node))?.node)
+  }
+
+  /** On a node that is leaving only where there is no other: a copy that cannot be counted on is worse. */
+  #comesBack(view: ShardView, node: NodeId): boolean {
+    if (view.isLeaving(node)) return view.state(node) === 'alive' && outside(view).length === 0
+    return view.candidates.some((candidate) => candidate.node === node)
+  }
+
+  /** Another copy in the place of one of `leaving`, the first where it does not matter: on the node `again`, or on the next highest that has none. */
+  #succeed(view: ShardView, leaving: readonly Copy[], again: NodeId | undefined): Step {
+    const fits = (node: NodeId): boolean => node === again || (!holds(view.voters, node) && !view.isLeaving(node))
     const waiting = view.learners.filter((learner) => fits(learner.node) && !this.#isGone(view, learner.node))
     const ready = waiting.find((learner) => learner.caughtUp)
     if (ready) {
-      const leaving = lost.find((voter) => voter.node === ready.node) ?? lost[0]
-      return { kind: 'reconfigure', voters: view.voters.map((voter) => (voter === leaving ? ready.node : voter.node)) }
+      const goes = leaving.find((voter) => voter.node === ready.node) ?? leaving[0]
+      return { kind: 'reconfigure', voters: view.voters.map((voter) => (voter === goes ? ready.node : voter.node)) }
     }
     const useless = view.learners.find((learner) => !waiting.includes(learner))
     if (useless) return { kind: 'dropLearner', node: useless.node }
-    if (waiting.length > 0) return undefined
-    const staying = view.voters.filter((voter) => !lost.includes(voter)).map((voter) => voter.node)
-    const next = again?.node ?? nextMaster(view.shard, this.#asCandidates(view, staying), outside(view))
+    if (waiting.length > 0) return 'wait'
+    const staying = view.voters.filter((voter) => !leaving.includes(voter)).map((voter) => voter.node)
+    const next = again ?? nextMaster(view.shard, this.#asCandidates(view, staying), outside(view))
     return next === undefined ? undefined : { kind: 'addLearner', node: next }
   }
 
@@ -118,6 +139,18 @@ export class Replacement {
   #isGone(view: ShardView, node: NodeId): boolean {
     const state = view.state(node)
     return state === 'left' || state === 'dead' || state === undefined
+  }
+
+  // ---- drain -------------------------------------------------------------------------------------------------------
+
+  #drain(view: ShardView): Step {
+    const leaving = view.voters.filter((voter) => view.isLeaving(voter.node))
+    if (leaving.length === 0) return undefined
+    const to = view.isLeaving(view.self) ? view.heirs.find((node) => !view.isLeaving(node)) : undefined
+    if (to !== undefined) return { kind: 'transfer', to }
+    // The leader goes last: the others can be swapped without a change of leader.
+    const isSelf = (voter: Copy): boolean => voter.node === view.self
+    return this.#succeed(view, [...leaving.filter((voter) => !isSelf(voter)), ...leaving.filter(isSelf)], undefined)
   }
 
   // ---- grow --------------------------------------------------------------------------------------------------------
@@ -154,7 +187,10 @@ export class Replacement {
     const learner = view.learners.find((copy) => copy.node === swap.comes)
     if (learner === undefined) return view.learners.length === 0 ? { kind: 'addLearner', node: swap.comes } : undefined
     if (!learner.caughtUp) return undefined
-    if (swap.goes === view.self) return { kind: 'transfer' }
+    if (swap.goes === view.self) {
+      const to = view.heirs.find((node) => !view.isLeaving(node))
+      return to && { kind: 'transfer', to }
+    }
     this.#balancedAt = now
     return { kind: 'reconfigure', voters: view.voters.map(({ node }) => (node === swap.goes ? swap.comes : node)) }
   }

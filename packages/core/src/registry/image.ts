@@ -7,7 +7,9 @@ import { bytes, encode, type Field, list, MalformedMessage, optional, Reader, re
 import { MASTERS_MAX, type NodeRecord, nodeRecord, PARTITIONS_MAX, SETTINGS_BYTES_MAX } from '../message/registry.ts'
 import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
 
-const FORMAT = 1
+/** 2: which nodes are draining, and which are struck, behind all else. */
+const FORMAT = 2
+const FORMAT_OLDEST = 1
 
 const founder = record({ node, address })
 /** Its partitions are numbered from `firstPartition` on, like no other topic's; `shards` are in their order; `settings` belong to whoever reads topics, not to the registry. */
@@ -23,6 +25,10 @@ export interface RegistryState {
   readonly generation: number
   readonly founders: readonly { readonly node: NodeId; readonly address: Address }[]
   readonly nodes: Map<NodeId, NodeRecord>
+  /** Of the nodes, those that are to be masters of nothing that another can take. */
+  readonly draining: Set<NodeId>
+  /** Nodes that are never let in again, in the order in which they were struck. */
+  readonly struck: Set<NodeId>
   readonly topics: Map<string, TopicRecord>
   readonly shards: Map<ShardId, ShardRecord>
   readonly nextShard: ShardId
@@ -30,6 +36,7 @@ export interface RegistryState {
 }
 
 const head = record({ format: u8, applied: index, clusterId: optional(cluster), generation: u32, founders: list(founder, MASTERS_MAX), nextShard: shard, nextPartition: partition, nodes: u53, topics: u53, shards: u53 })
+const tail = record({ draining: u53, struck: u53 })
 
 export function imageOf(state: RegistryState): Uint8Array {
   const parts = [
@@ -37,6 +44,8 @@ export function imageOf(state: RegistryState): Uint8Array {
     ...inOrder(state.nodes).map((value) => encode(nodeRecord, value)),
     ...inOrder(state.topics).map((value) => encode(topicRecord, value)),
     ...inOrder(state.shards).map((value) => encode(shardRecord, value)),
+    encode(tail, { draining: state.draining.size, struck: state.struck.size }),
+    ...[...[...state.draining].sort(), ...state.struck].map((id) => encode(node, id)),
   ]
   return joined(parts)
 }
@@ -44,14 +53,24 @@ export function imageOf(state: RegistryState): Uint8Array {
 /** Throws MalformedMessage. */
 export function readImage(image: Uint8Array): RegistryState {
   const reader = new Reader(image)
-  if (image[0] !== FORMAT) throw new MalformedMessage(`a registry of format ${image[0]}, this version reads ${FORMAT}`)
+  const format = image[0] ?? 0
+  if (format < FORMAT_OLDEST || format > FORMAT) throw new MalformedMessage(`a registry of format ${format}, this version reads ${FORMAT_OLDEST} to ${FORMAT}`)
   const { applied, clusterId, generation, founders, nextShard, nextPartition, ...counts } = head.read(reader)
   const nodes = readMap(reader, counts.nodes, nodeRecord, (value) => value.node)
   const topics = readMap(reader, counts.topics, topicRecord, (value) => value.topic)
   for (const [topic, value] of topics) topics.set(topic, { ...value, settings: value.settings.slice() })
   const shards = readMap(reader, counts.shards, shardRecord, (value) => value.shard)
+  const behind = format < 2 ? { draining: 0, struck: 0 } : tail.read(reader)
+  const draining = readSet(reader, behind.draining)
+  const struck = readSet(reader, behind.struck)
   if (reader.left > 0) throw new MalformedMessage(`${reader.left} bytes too many behind a registry`)
-  return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, topics, shards }
+  return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, draining, struck, topics, shards }
+}
+
+function readSet(reader: Reader, count: number): Set<NodeId> {
+  const set = new Set<NodeId>()
+  for (let i = 0; i < count; i++) set.add(node.read(reader))
+  return set
 }
 
 function readMap<Key, T>(reader: Reader, count: number, field: Field<T>, keyOf: (value: T) => Key): Map<Key, T> {

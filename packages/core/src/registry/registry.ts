@@ -1,5 +1,5 @@
-//! The registry: what shard 0's log is applied to. It knows the cluster's id, the admitted nodes, the topics with the
-//! shards of their partitions, and every shard's birth. Jobs never live here.
+//! The registry: what shard 0's log is applied to. It knows the cluster's id, the admitted nodes and which of them are
+//! draining, the topics with the shards of their partitions, and every shard's birth. Jobs never live here.
 //!
 //!   topic of one partition   ──▶ one of the shared shards 1 to 8, that with the fewest topics, the lowest of equals
 //!   topic of n partitions    ──▶ n new shards from 9 up, one each
@@ -22,6 +22,8 @@ export const SHARED_SHARDS = 8
 /** So that the state stays within what one node reads at its start. */
 export const TOPICS_MAX = 65_536
 export const NODES_MAX = 16_384
+/** Of more that were ever struck, the first are forgotten: who comes back so late finds others in its place, and is a node like any new one. */
+export const STRUCK_MAX = 65_536
 
 export interface RegistryEffects {
   /** The outcome of what a node asked for; only the leader passes it on. */
@@ -38,7 +40,7 @@ export interface RegistryEffects {
 const NOTHING = new Uint8Array(0)
 
 export class Registry {
-  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), topics: new Map(), shards: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId, nextPartition: 1 as PartitionId }
+  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), draining: new Set(), struck: new Set(), topics: new Map(), shards: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId, nextPartition: 1 as PartitionId }
 
   // ---- what others read --------------------------------------------------------------------------------------------
 
@@ -66,6 +68,16 @@ export class Registry {
 
   node(node: NodeId): NodeRecord | undefined {
     return this.#state.nodes.get(node)
+  }
+
+  /** It is to be master of nothing that another can take. */
+  isDraining(node: NodeId): boolean {
+    return this.#state.draining.has(node)
+  }
+
+  /** It was forgotten, and is never let in again. */
+  isStruck(node: NodeId): boolean {
+    return this.#state.struck.has(node)
   }
 
   get topics(): readonly TopicRecord[] {
@@ -110,8 +122,9 @@ export class Registry {
       case 'admit':
         return this.#admit(entry, effects)
       case 'forget':
-        if (this.#state.nodes.delete(entry.node)) effects.forgotten(entry.node)
-        return effects.answer(entry.origin, entry.request, Code.ok, NOTHING)
+        return this.#forget(entry, effects)
+      case 'drain':
+        return this.#drain(entry, effects)
       case 'createTopic':
         return this.#create(index, entry, effects)
       case 'configureTopic':
@@ -131,8 +144,9 @@ export class Registry {
 
   #admit(entry: Extract<RegistryEntry, { kind: 'admit' }>, effects: RegistryEffects): void {
     const { origin, request, record } = entry
-    const { clusterId, generation, nodes } = this.#state
+    const { clusterId, generation, nodes, struck } = this.#state
     if (clusterId === undefined) return effects.answer(origin, request, RegistryCode.notFounded, NOTHING)
+    if (struck.has(record.node)) return effects.answer(origin, request, RegistryCode.struck, NOTHING)
     for (const other of nodes.values()) {
       if (other.value === record.value && other.node !== record.node) return effects.answer(origin, request, RegistryCode.tie, NOTHING)
     }
@@ -140,6 +154,25 @@ export class Registry {
     nodes.set(record.node, record)
     effects.admitted(record)
     effects.answer(origin, request, Code.ok, encode(admitted, { clusterId, generation }))
+  }
+
+  #forget(entry: Extract<RegistryEntry, { kind: 'forget' }>, effects: RegistryEffects): void {
+    const { nodes, draining, struck } = this.#state
+    if (nodes.delete(entry.node)) {
+      draining.delete(entry.node)
+      struck.add(entry.node)
+      if (struck.size > STRUCK_MAX) struck.delete(struck.values().next().value!)
+      effects.forgotten(entry.node)
+    }
+    effects.answer(entry.origin, entry.request, struck.has(entry.node) ? Code.ok : Code.notFound, NOTHING)
+  }
+
+  #drain(entry: Extract<RegistryEntry, { kind: 'drain' }>, effects: RegistryEffects): void {
+    const { nodes, draining } = this.#state
+    if (!nodes.has(entry.node)) return effects.answer(entry.origin, entry.request, Code.notFound, NOTHING)
+    if (entry.draining) draining.add(entry.node)
+    else draining.delete(entry.node)
+    effects.answer(entry.origin, entry.request, Code.ok, NOTHING)
   }
 
   #create(index: LogIndex, entry: Extract<RegistryEntry, { kind: 'createTopic' }>, effects: RegistryEffects): void {

@@ -128,4 +128,6 @@ export interface ReplicaPlace {
 export type ReplicaEvent =
   | { readonly kind: 'ready'; readonly ready: boolean }
   | { readonly kind: 'founded'; readonly clusterId: ClusterId }
+  /** An operator has struck this node from the registry, and nothing depends on it: it is to be stopped. */
+  | { readonly kind: 'left' }
   | { readonly kind: 'log'; readonly level: 'info' | 'warning' | 'error'; readonly text: string }

@@ -1,5 +1,5 @@
-//! What leading a shard obliges to beyond its log: its masters are repaired, grown and balanced (`node/replacement.ts`), and
-//! its lead is handed over where this node leads too many.
+//! What leading a shard obliges to beyond its log: its masters are repaired, drained, grown and balanced
+//! (`node/replacement.ts`), and its lead is handed over where this node leads too many.
 
 import type { Now } from '../actor.ts'
 import type { ConfigurationChange, Peer, PeerView } from '../master/boundary.ts'
@@ -22,6 +22,8 @@ export interface Surroundings {
   readonly hints: readonly ShardHint[]
   state(node: NodeId): MemberState | undefined
   zone(node: NodeId): string
+  /** Draining, or struck from the registry. */
+  isLeaving(node: NodeId): boolean
 }
 
 export class Caretaker {
@@ -73,32 +75,38 @@ export class Caretaker {
       learners: configuration.learners.map(copyOf),
       state: (node) => around.state(node),
       candidates: around.candidates,
+      heirs: peers.filter((peer) => isReady(peer, around)).map((peer) => peer.node),
       zone: (node) => around.zone(node),
+      isLeaving: (node) => around.isLeaving(node),
     }
     const action = replacement.consider(now.monotonic, view)
     if (action === undefined) return
-    if (action.kind === 'transfer') hosted.input(now, { kind: 'transfer', to: undefined })
+    if (action.kind === 'transfer') handOver(now, hosted, action.to)
     else hosted.input(now, { kind: 'reconfigure', change: changeOf(action, configuration.voters, configuration.learners) })
   }
 
   /** A leader whose disk is full refuses adds: where another has room it leads, and this one counts as failed. */
   #leaveFullDisk(now: Now, hosted: Hosted, around: Surroundings): void {
     if (hosted.master.hasRoom) return
-    const to = hosted.master.peers(now).find((peer) => isReady(peer, around))
-    if (to !== undefined) hosted.input(now, { kind: 'transfer', to: to.replica })
+    const ready = hosted.master.peers(now).filter((peer) => isReady(peer, around))
+    const to = ready.find((peer) => !around.isLeaving(peer.node)) ?? ready[0]
+    if (to !== undefined) handOver(now, hosted, to.node)
   }
 
   #spread(now: Now, led: readonly Hosted[], around: Surroundings): void {
     const shards: LedShard[] = led.map(({ shard, master }) => ({
       shard,
-      ready: [around.self, ...master.peers(now).filter((peer) => isReady(peer, around)).map((peer) => peer.node)],
+      // Who is leaving is given no lead: it would hand it back.
+      ready: [around.self, ...master.peers(now).filter((peer) => isReady(peer, around) && !around.isLeaving(peer.node)).map((peer) => peer.node)],
     }))
-    const handOver = leadToHandOver(around.self, shards, around.hints)
-    if (handOver === undefined) return
-    const hosted = led.find((candidate) => candidate.shard === handOver.shard)!
-    const to = hosted.master.configuration.voters.find((peer) => peer.node === handOver.to)
-    if (to !== undefined) hosted.input(now, { kind: 'transfer', to: to.replica })
+    const found = leadToHandOver(around.self, shards, around.hints)
+    if (found !== undefined) handOver(now, led.find((candidate) => candidate.shard === found.shard)!, found.to)
   }
+}
+
+function handOver(now: Now, hosted: Hosted, node: NodeId): void {
+  const to = hosted.master.configuration.voters.find((peer) => peer.node === node)
+  if (to !== undefined) hosted.input(now, { kind: 'transfer', to: to.replica })
 }
 
 /** May lead. */

@@ -11,7 +11,7 @@
 import type { Now } from '../actor.ts'
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 import { type Decision, type GossipMessage, isFounding, type Member, type ShardHint, type SyncMessage } from '../message/gossip.ts'
-import type { NodeRecord, RegistryMessage } from '../message/registry.ts'
+import type { NodeRecord, RegistryMessage, RegistryWish } from '../message/registry.ts'
 import type { AdmissionOutbox } from '../node/admission.ts'
 import type { DiscoveryOutbox } from '../node/discovery.ts'
 import type { FoundingOutbox } from '../node/founding.ts'
@@ -49,6 +49,8 @@ export interface ClusterOutbox {
   propose(entry: Uint8Array): void
   /** A topic was asked for by a client of this node, and this came of it. */
   topicAnswered(ticket: number, code: number): void
+  /** So did what an operator wanted of a node. */
+  wishAnswered(ticket: number, code: number): void
 }
 
 export class Cluster {
@@ -109,13 +111,37 @@ export class Cluster {
     return this.member(node)?.address ?? this.registry.node(node)?.address
   }
 
-  /** Admitted, eligible and alive: who may become a master. */
+  /** Admitted, eligible, alive and not draining: who may become a master. */
   get candidates(): readonly Candidate[] {
-    const candidates: Candidate[] = []
-    for (const record of this.registry.nodes) {
-      if (record.eligible && this.member(record.node)?.state === 'alive') candidates.push(record)
+    return this.#eligible(false)
+  }
+
+  /** Draining, and else like a candidate. */
+  get reserve(): readonly Candidate[] {
+    return this.#eligible(true)
+  }
+
+  #eligible(draining: boolean): readonly Candidate[] {
+    const { registry } = this
+    const found: Candidate[] = []
+    for (const record of registry.nodes) {
+      if (record.eligible && registry.isDraining(record.node) === draining && this.member(record.node)?.state === 'alive') found.push(record)
     }
-    return candidates
+    return found
+  }
+
+  isLeaving(node: NodeId): boolean {
+    return this.registry.isDraining(node) || this.registry.isStruck(node)
+  }
+
+  /** An operator has struck this node from the registry: it ends when nothing depends on it. */
+  get struck(): boolean {
+    return this.registry.isStruck(this.self)
+  }
+
+  /** Who holds a shard, by what its leader has told of it last; by its birth where it has told nothing. */
+  mastersOf(shard: ShardId): readonly NodeId[] {
+    return this.hint(shard)?.masters ?? this.firstMasters(shard) ?? []
   }
 
   /** Who held a shard when it was born, in the order of their numbers; undefined where that is not known here yet. */
@@ -271,6 +297,14 @@ export class Cluster {
     return ticket
   }
 
+  /** Any node can be asked; the outcome is said in `wishAnswered`. */
+  wish(now: Now, wish: RegistryWish): number {
+    const ticket = ++this.#ticket
+    this.#parts?.caller.receive(now, { kind: 'ask', user: 'operator', ticket, wish }, this.#callerOutbox)
+    this.#drain(now)
+    return ticket
+  }
+
   leave(now: Now): void {
     this.#parts?.membership.receive(now, { kind: 'leave' }, this.#membershipOutbox)
     this.#drain(now)
@@ -355,7 +389,8 @@ export class Cluster {
     send: (to, message) => this.#toNode(to, message),
     done: (user, ticket, code, body) => this.#later((now) => {
       if (user === 'admission') this.#parts!.admission.receive(now, { kind: 'answer', ticket, code, body }, this.#admissionOutbox)
-      else this.#out.topicAnswered(ticket, code)
+      else if (user === 'client') this.#out.topicAnswered(ticket, code)
+      else this.#out.wishAnswered(ticket, code)
     }),
   }
 
@@ -473,7 +508,12 @@ export class Cluster {
   }
 
   #view(): RegistrarView {
-    return { registry: this.registry, candidates: this.candidates, decision: this.decision, generation: this.state.generation }
+    const { registry, candidates, reserve, decision } = this
+    return {
+      registry, candidates, reserve, decision, generation: this.state.generation,
+      isLive: (node) => this.member(node)?.state === 'alive' || this.member(node)?.state === 'suspect',
+      isMaster: (node) => [REGISTRY_SHARD, ...registry.shards.map(({ shard }) => shard)].some((shard) => this.mastersOf(shard).includes(node)),
+    }
   }
 
   #toNode(to: NodeId, message: RegistryMessage): void {

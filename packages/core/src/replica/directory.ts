@@ -6,6 +6,7 @@ import type { MemberState, ShardHint } from '../message/gossip.ts'
 import { type ClientMessage, statusBody } from '../message/client.ts'
 import { Code } from '../message/command.ts'
 import { encode } from '../message/layout.ts'
+import type { RegistryWish } from '../message/registry.ts'
 import type { Candidate } from '../node/placement.ts'
 import type { Address, Epoch, LogIndex, NodeId, PartitionId, ShardId, Term } from '../units.ts'
 import type { Surroundings } from './caretaker.ts'
@@ -66,6 +67,10 @@ export class NodeDirectory implements Directory, Surroundings {
     this.#cluster.createTopic(now, topic, partitions)
   }
 
+  wish(now: Now, wish: RegistryWish): number {
+    return this.#cluster.wish(now, wish)
+  }
+
   currentAt(now: Now): number {
     return this.#cluster.registryCurrentAt(now)
   }
@@ -113,16 +118,20 @@ export class NodeDirectory implements Directory, Surroundings {
     return this.#placed.get(shard) ?? []
   }
 
+  isLeaving(node: NodeId): boolean {
+    return this.#cluster.isLeaving(node)
+  }
+
   // ---- for operators ---------------------------------------------------------------------------------------------
 
   status(): ClientMessage & { kind: 'queryAnswer' } {
     const { registry } = this.#cluster
     const members = this.#cluster.members
     const admitted = registry.nodes
-    const strangers = members.filter((member) => registry.node(member.node) === undefined)
+    const strangers = members.filter((member) => registry.node(member.node) === undefined && !(registry.isStruck(member.node) && member.state !== 'alive'))
     const nodes = [
-      ...admitted.map((record) => ({ id: record.node, address: this.addressOf(record.node) ?? record.address, state: this.state(record.node) ?? 'unknown', value: record.value, zone: record.zone, version: record.version, admitted: true })),
-      ...strangers.map((member) => ({ id: member.node, address: member.address, state: member.state, value: member.value, zone: member.zone, version: member.version, admitted: false })),
+      ...admitted.map((record) => ({ id: record.node, address: this.addressOf(record.node) ?? record.address, state: this.state(record.node) ?? 'unknown', value: record.value, zone: record.zone, version: record.version, eligible: record.eligible, draining: registry.isDraining(record.node), admitted: true })),
+      ...strangers.map((member) => ({ id: member.node, address: member.address, state: member.state, value: member.value, zone: member.zone, version: member.version, eligible: member.eligible, draining: false, admitted: false })),
     ]
     const shards = [0 as ShardId, ...registry.shards.map((record) => record.shard)].map((shard) => this.#shardStatus(shard))
     const topics = registry.topics.map(({ topic }) => ({ topic, partitions: this.partitionsOf(topic) ?? [] }))
@@ -139,7 +148,6 @@ export class NodeDirectory implements Directory, Surroundings {
     if (own !== undefined && (hint === undefined || own.term >= hint.term)) {
       return { shard, leader: own.leader?.node, masters: own.configuration.voters.map((voter) => voter.node), term: own.term, epoch: own.configuration.epoch, commitIndex: own.commitIndex }
     }
-    const first = this.#cluster.registry.shard(shard)?.masters ?? []
-    return { shard, leader: hint?.leader, masters: [...(hint?.masters ?? first)], term: hint?.term ?? (0 as Term), epoch: hint?.epoch ?? (0 as Epoch), commitIndex: 0 as LogIndex }
+    return { shard, leader: hint?.leader, masters: [...this.#cluster.mastersOf(shard)], term: hint?.term ?? (0 as Term), epoch: hint?.epoch ?? (0 as Epoch), commitIndex: 0 as LogIndex }
   }
 }

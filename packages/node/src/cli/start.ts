@@ -1,7 +1,7 @@
 //! `horus start`: a node in a process of its own.
 //!
-//! With --json each event is a line: {"event": "listening", nodeId, value, address}, then "founded", "ready", "log", and
-//! "ended" with its reason. SIGTERM and SIGINT hand the lead over and end it; so does the end of a parent that started it
+//! With --json each event is a line: {"event": "listening", nodeId, value, address}, then "founded", "ready", "log",
+//! "left" where it was drained and forgotten, and "ended" with its reason. SIGTERM and SIGINT hand the lead over and end it; so does the end of a parent that started it
 //! with a channel.
 
 import type { ReplicaTuning } from '@horus/core/replica'
@@ -67,6 +67,9 @@ function reportText(event: NodeEvent): void {
       return
     case 'ready':
       process.stdout.write(event.ready ? 'ready\n' : 'not ready\n')
+      return
+    case 'left':
+      process.stdout.write('has left the cluster\n')
       return
     case 'log':
       ;(event.level === 'info' ? process.stdout : process.stderr).write(`${event.level}: ${event.text}\n`)
