@@ -2,7 +2,7 @@
 
 import type { Outcome } from '@horus/core/client/api'
 import type { ClientProcess } from '@horus/core/world/client'
-import { jobsAnswer, jobsQuery, JobState, Query, statusBody } from '@horus/core/message/client'
+import { jobsAnswer, jobsQuery, JobState, NodeWish, Query, statusBody } from '@horus/core/message/client'
 import { decode, encode, type ValueOf } from '@horus/core/message/layout'
 import type { ShardId } from '@horus/core/units'
 import type { ClusterStage } from './cluster.ts'
@@ -40,6 +40,7 @@ export class Asked {
       person.end('fail', Number(job), undefined, after === undefined ? { mode: words.includes('permanently') ? 'permanent' : 'retry' } : { mode: 'retryAfter', after })
     }))
     actions.set('cancel', (name, topic, job) => this.#ask(name, (person) => person.cancel(topic!, Number(job))))
+    for (const wish of Object.keys(NodeWish) as (keyof typeof NodeWish)[]) actions.set(wish, (name, node, force) => this.#ask(name, (person) => person.wish(wish, this.#stage.names.id(this.#stage.node(node).name), node!, force === 'force')))
     actions.set('jobs', (name, topic) => this.#jobs(name, topic!).map((job) => `job ${job.number}  ${this.#jobText(job)}`))
     actions.set('status', (name) => this.#status(name))
     actions.set('expect', (...words) => this.#expect(words))
@@ -80,7 +81,7 @@ export class Asked {
     const { names } = this.#stage
     return [
       `${names.node(self)} says: ${quorum ? 'a quorum is there' : 'there is no quorum'}`,
-      ...nodes.map((node) => `node ${names.node(node.id)}  ${node.state}${node.admitted ? '' : ', not admitted'}`).sort(),
+      ...nodes.map((node) => `node ${names.node(node.id)}  ${node.state}${node.admitted ? '' : ', not admitted'}${node.draining ? ', draining' : ''}`).sort(),
       ...[...shards].sort((a, b) => a.shard - b.shard).map(({ shard, leader, masters, term, epoch }) => `${shard === 0 ? 'registry' : `shard ${shard}`}  masters ${names.set(masters)}, leader ${leader === undefined ? 'unknown' : names.node(leader)}, term ${term}, epoch ${epoch}`),
     ]
   }

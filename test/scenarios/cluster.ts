@@ -193,7 +193,14 @@ export class ClusterStage extends Stage {
 
   override event(process: Process, event: ReplicaEvent): void {
     super.event(process, event)
+    if (event.kind === 'left') this.#leaves(process)
     if (event.kind === 'ready') this.teller.tell('ready', process.name, event.ready ? 'is ready' : 'is not ready')
+  }
+
+  /** As the host of a real node does, in a turn of its own. */
+  #leaves(process: Process): void {
+    this.teller.tell('life', process.name, 'has left the cluster')
+    this.world.schedule(0, { act: () => this.node(process.name).stop() }, 0)
   }
 
   protected override named(text: string): string {

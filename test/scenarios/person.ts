@@ -2,8 +2,9 @@
 
 import type { Now } from '@horus/core/actor'
 import type { AddItem, ClientInput, ErrorCode, LeasedJob, LeaseInput, LeaseKey, LeaseLostReason, Outcome, WorkerNumber } from '@horus/core/client/api'
+import { NodeWish } from '@horus/core/message/client'
 import { FailMode, type JobOptions } from '@horus/core/message/command'
-import { type Instant, type JobNumber, never, type PartitionId } from '@horus/core/units'
+import { type Instant, type JobNumber, never, type NodeId, type PartitionId } from '@horus/core/units'
 import type { Asking, User } from '../simulation/sim-client.ts'
 import { StoryError } from './story.ts'
 
@@ -100,6 +101,11 @@ export class Person implements User {
 
   cancel(topic: string, job: number): void {
     this.ask((request) => ({ kind: 'cancel', request, topic, partition: 1 as PartitionId, jobs: [job as JobNumber], timeoutMs: TIMEOUT_MS }), (outcome) => this.#tell(`cancel of job ${job}: ${outcome.kind === 'cancelled' ? 'done' : failed(outcome)}`))
+  }
+
+  /** What an operator wants; `name` is what the story calls that node. */
+  wish(what: keyof typeof NodeWish, node: NodeId, name: string, force: boolean): void {
+    this.ask((request) => ({ kind: 'wish', request, wish: NodeWish[what], node, force, timeoutMs: TIMEOUT_MS }), (outcome) => this.#tell(`${what} ${name}: ${outcome.kind === 'ok' ? 'done' : failed(outcome)}`))
   }
 
   // ---- what the client tells ---------------------------------------------------------------------------------------

@@ -67,6 +67,7 @@ export interface RegistrarSettings {
 export const registrarSettings: RegistrarSettings = { mastersWanted: 3, birthPatienceMs: 5000, repeatMs: 1000 }
 
 const NOTHING = new Uint8Array(0)
+type Asked = Extract<RegistryEntry, { origin: NodeId }>
 const stamps = { leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime }
 
 export class Registrar implements Actor<RegistrarInput, RegistrarOutbox> {
@@ -117,7 +118,7 @@ export class Registrar implements Actor<RegistrarInput, RegistrarOutbox> {
     }
     if (!this.#proposable) return refuse(Code.noQuorum)
     if (input.view.registry.clusterId === undefined) return refuse(RegistryCode.notFounded)
-    const refusal = entry.kind === 'forget' ? whyNotForget(entry, input.view) : undefined
+    const refusal = whyNot(entry, input.view)
     if (refusal !== undefined) return refuse(refusal)
     outbox.propose(registryLogTable.encode(entry.kind === 'createTopic' ? { ...entry, births: this.#births(input.view.registry.birthsFor(entry.partitions), input.view, true) } : entry))
   }
@@ -163,16 +164,19 @@ export class Registrar implements Actor<RegistrarInput, RegistrarOutbox> {
   }
 }
 
-/** One that lives may leave when it has been drained; otherwise it is a mistake to strike it. */
-function whyNotForget({ node, force }: Extract<RegistryEntry, { kind: 'forget' }>, view: RegistrarView): number | undefined {
+/** What the log would refuse, or what would be a mistake: one that lives may leave when it has been drained, and not otherwise. */
+function whyNot(entry: Asked, view: RegistrarView): number | undefined {
+  if (entry.kind === 'admit' && view.registry.isStruck(entry.record.node)) return RegistryCode.struck
+  if (entry.kind !== 'forget' || entry.force) return undefined
+  const { node } = entry
   // What was done already is not refused to whoever did not hear of it.
-  if (force || view.registry.isStruck(node)) return undefined
+  if (view.registry.isStruck(node)) return undefined
   if (view.isMaster(node)) return RegistryCode.master
   return view.isLive(node) && !view.registry.isDraining(node) ? RegistryCode.lives : undefined
 }
 
 /** The entry that a node asks for; undefined where it is broken, or not for nodes to ask. */
-function requestIn(bytes: Uint8Array): Extract<RegistryEntry, { origin: NodeId }> | undefined {
+function requestIn(bytes: Uint8Array): Asked | undefined {
   if (bytes.length === 0 || !isRegistryTag(bytes[0]!)) return undefined
   try {
     const entry = registryLogTable.decode(bytes)
