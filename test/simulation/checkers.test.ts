@@ -7,6 +7,7 @@ import { encode, Writer } from '@horus/core/message/layout'
 import { connectionTable } from '@horus/core/message/messages'
 import { EXPECTED_PER_SESSION_MAX } from '@horus/core/lead/receipts'
 import type { ReplicaLoad, ReplicaObservation } from '@horus/core/replica'
+import type { NodeId } from '@horus/core/units'
 import type { NodeProcess } from '@horus/core/world/node'
 import { Checkers } from './check/all.ts'
 import { checkBounds } from './check/bounds.ts'
@@ -17,6 +18,7 @@ interface Scene {
   readonly history: History
   readonly checkers: Checkers
   readonly awake: Set<string>
+  readonly live: Set<NodeId>
   at: number
 }
 
@@ -27,9 +29,9 @@ const two = node('two')
 type Applied = Extract<ReplicaObservation, { kind: 'applied' }>
 
 function scene(): Scene {
-  const result = { at: 0, awake: new Set(['a', 'b']) } as { at: number; awake: Set<string>; history: History; checkers: Checkers }
+  const result = { at: 0, awake: new Set(['a', 'b']), live: new Set() } as { at: number; awake: Set<string>; live: Set<NodeId>; history: History; checkers: Checkers }
   result.history = new History(() => result.at)
-  result.checkers = new Checkers(result.history, (client) => result.awake.has(client), 0.05, () => result.at)
+  result.checkers = new Checkers(result.history, (client) => result.awake.has(client), 0.05, () => result.at, () => result.live)
   for (const who of [one, two]) for (const entry of beginning()) result.checkers.observed(who, entry)
   return result
 }

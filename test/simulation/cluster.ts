@@ -2,7 +2,7 @@
 
 import { Random } from '@horus/core/random'
 import type { Identity, ReplicaEvent, ReplicaObservation, ReplicaOptions } from '@horus/core/replica'
-import type { Address } from '@horus/core/units'
+import type { Address, NodeId } from '@horus/core/units'
 import { ClientProcess } from '@horus/core/world/client'
 import { SimulatedDevice } from '@horus/core/world/device'
 import type { Stage } from '@horus/core/world/event'
@@ -18,6 +18,7 @@ import { FaultCoverage } from './coverage.ts'
 import { DiskGuard } from './disk-guard.ts'
 import { History } from './history.ts'
 import { GREETER } from './greeter.ts'
+import { Operations } from './operations.ts'
 import { Publisher } from './publisher.ts'
 import type { MakeClient, Scene } from './scene.ts'
 import type { Setup } from './setup.ts'
@@ -64,6 +65,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   readonly #belonging = new Set<NodeProcess>()
   readonly #twins: Twins
   readonly #strangers: Strangers | undefined
+  readonly #operations: Operations
   /** Where each node was first; one at a time is somewhere else. */
   readonly #homes = new Map<NodeProcess, Address>()
 
@@ -73,7 +75,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#users = setup.users
     this.world = new World(setup.world, this)
     this.history = new History(() => this.world.now)
-    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now)
+    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now, () => this.#live())
     this.#disks = new DiskGuard(this.checkers.log)
     this.coverage = new FaultCoverage({ leaders: this.checkers.leaders.latest, identityOf: (node) => this.#disks.identityOf(node) })
     this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
@@ -84,6 +86,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     }
     this.#twins = new Twins(this.world, this.checkers.report)
     this.auditor = new Auditor(this.scene)
+    this.#operations = new Operations(this.scene, setup)
     for (let i = 0; i < setup.nodes; i++) this.#addNode(i, false)
     for (let i = 0; i < setup.publishers; i++) this.#addClient(`publisher-${i}`, (random) => this.#publisher(i, random))
     for (let i = 0; i < setup.workers; i++) {
@@ -93,6 +96,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#addClient('auditor', () => this.auditor)
     if (setup.plan.clients.garbageEveryMs > 0) this.#addVandal(setup.plan.clients.garbageEveryMs)
     if (setup.plan.members.strangersEveryMs > 0) this.#strangers = new Strangers(this.world, setup.strangersName, seeds, parts.replica)
+    if (setup.plan.members.drainEveryMs + setup.plan.members.forgetEveryMs > 0) this.#addClient('operator', () => this.#operations.operator)
     this.world.schedule(setup.faultsAtMs, this, Act.faults)
     this.world.schedule(AUDIT_EVERY_MS, this, Act.audit)
   }
@@ -209,6 +213,19 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     return copy
   }
 
+  drain(node: NodeProcess): NodeId | undefined {
+    const members = this.nodes.filter((one) => this.#belonging.has(one)).map((one) => this.#disks.identityOf(one)!)
+    return this.#operations.drain(this.#disks.identityOf(node), members)
+  }
+
+  endDrain(node: NodeId, leaves: boolean): void {
+    this.#operations.endDrain(node, leaves)
+  }
+
+  forgetLost(): readonly NodeProcess[] {
+    return this.#operations.forget(this.#disks.destroyed)
+  }
+
   meet(): readonly NodeProcess[] {
     return this.nodes.every((node) => this.#belonging.has(node)) ? this.#strangers?.meet() ?? [] : []
   }
@@ -227,6 +244,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     if (isStranger) return
     if (identity.clusterId !== undefined) this.#belonging.add(process)
     this.#disks.identified(process, identity.nodeId)
+    this.#operations.identified(process, identity.nodeId)
     if (this.#values.get(process) === identity.value) return
     this.#values.set(process, identity.value)
     const tied = [...this.#values].some(([other, value]) => other !== process && value === identity.value && !this.#twins.includes(process))
@@ -236,6 +254,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   event(process: Process, event: ReplicaEvent): void {
     if (this.#strangers?.includes(process)) return
     this.world.count(event.kind === 'log' ? `log ${event.level}` : event.kind)
+    if (event.kind === 'left' && process instanceof NodeProcess) this.#leaves(process)
   }
 
   observe(process: Process, observation: ReplicaObservation): void {
@@ -272,6 +291,16 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   died(process: Process): void {
     this.#userOf.get(process.name)?.died()
     this.#userOf.delete(process.name)
+  }
+
+  #live(): ReadonlySet<NodeId> {
+    return new Set(this.nodes.filter((node) => node.state === 'up' && node.nodeId !== undefined).map((node) => node.nodeId!))
+  }
+
+  /** Whoever runs it stops it, and does not start it again. */
+  #leaves(node: NodeProcess): void {
+    node.restartAfterMs = undefined
+    this.world.schedule(0, { act: () => node.stop() }, 0)
   }
 
   // ---- building ----------------------------------------------------------------------------------------------------
@@ -321,8 +350,8 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     client.restartAfterMs = RESTART_AFTER_MS
     this.clients.push(client)
     this.#clientByName.set(name, client)
-    // The auditor comes when all is over: it is no one to be hit.
-    if (name !== 'auditor') this.#faults.addClient(client)
+    // The auditor comes when all is over, and the operator stands for people: they are no one to be hit.
+    if (name !== 'auditor' && name !== 'operator') this.#faults.addClient(client)
   }
 
   /** A publisher whose process died has forgotten what it asked; the new one stands in its place. */

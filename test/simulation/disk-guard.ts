@@ -40,6 +40,11 @@ export class DiskGuard {
     this.#identities.set(node, id)
   }
 
+  /** Identities that nobody has any more. */
+  get destroyed(): ReadonlySet<NodeId> {
+    return this.#destroyed
+  }
+
   /** The newest one that it has told; nodes that lie dead keep it. */
   identityOf(node: NodeProcess): NodeId | undefined {
     return this.#identities.get(node)

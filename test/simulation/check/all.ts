@@ -1,6 +1,7 @@
 //! All checkers of a run, fed as one.
 
 import type { ReplicaObservation } from '@horus/core/replica'
+import type { NodeId } from '@horus/core/units'
 import type { NodeProcess } from '@horus/core/world/node'
 import type { History } from '../history.ts'
 import { AddsChecker } from './adds.ts'
@@ -9,6 +10,7 @@ import { type Checker, Report } from './checker.ts'
 import { ClockChecker } from './clock.ts'
 import { CommittedLog } from './committed.ts'
 import { CountingChecker } from './counting.ts'
+import { DrainsChecker } from './drains.ts'
 import { LeadersChecker } from './leaders.ts'
 import { type IsAwake, LeasesChecker } from './leases.ts'
 import { MemoryChecker } from './memory.ts'
@@ -26,14 +28,14 @@ export class Checkers {
   readonly strangers: StrangersChecker
   readonly #all: readonly Checker[]
 
-  constructor(history: History, isAwake: IsAwake, driftMax: number, now: () => number) {
+  constructor(history: History, isAwake: IsAwake, driftMax: number, now: () => number, live: () => ReadonlySet<NodeId>) {
     this.log = new CommittedLog(this.report)
     this.adds = new AddsChecker(this.report, history, this.log)
     this.leases = new LeasesChecker(this.report, isAwake)
     this.buried = new BuriedChecker(this.report, this.log)
     this.leaders = new LeadersChecker(this.report)
     this.strangers = new StrangersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new MemoryChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log)]
+    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new MemoryChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log), new DrainsChecker(this.report, this.log, this.leaders, live, now)]
     for (const checker of this.#all) history.listen(checker)
   }
 

@@ -64,11 +64,13 @@ class Stage {
   }
 
   get view(): ShardView {
-    const candidates = this.values.map((value, i) => candidate(i, value)).filter(({ node }) => this.states.get(node) === 'alive' && !this.leaving.has(node))
+    const alive = this.values.map((value, i) => candidate(i, value)).filter(({ node }) => this.states.get(node) === 'alive')
+    const candidates = alive.filter(({ node }) => !this.leaving.has(node))
+    const reserve = alive.filter(({ node }) => this.leaving.has(node))
     const heirs = this.voters.filter((node) => node !== this.self && this.states.get(node) === 'alive' && !this.behind.has(node) && !this.suspects.has(node))
     const copy = (node: NodeId, suspect: boolean): Copy => ({ node, activeAgoMs: this.silentSince.has(node) ? this.time - this.silentSince.get(node)! : 0, caughtUp: !this.behind.has(node), suspect })
     return {
-      shard: REGISTRY, self: this.self, settled: this.settled, candidates, heirs, state: (node) => this.states.get(node), zone: () => '', isLeaving: (node) => this.leaving.has(node),
+      shard: REGISTRY, self: this.self, settled: this.settled, candidates, reserve, heirs, state: (node) => this.states.get(node), zone: () => '', isLeaving: (node) => this.leaving.has(node),
       voters: this.voters.map((node) => copy(node, this.suspects.has(node))), learners: this.learners.map((node) => copy(node, false)),
     }
   }
@@ -228,21 +230,34 @@ test('where every master drains the others go first, the leader last', () => {
   assert.deepEqual(alone.next(1000), { kind: 'reconfigure', voters: [idOf(1)] })
 })
 
-test('a draining node takes nothing on: not for a dead master, not to grow, not for balance; and a learner on it goes', () => {
-  const dead = new Stage([0, 1, 2], [50, 40, 30, 90])
-  dead.leaving.add(idOf(3))
-  assert.equal(dead.next(200_000), undefined)
-  dead.kill(1)
-  assert.equal(dead.next(200_000), undefined)
-  dead.leaving.clear()
-  dead.behind.add(idOf(3))
-  assert.deepEqual(dead.next(1000), { kind: 'addLearner', node: idOf(3) })
-  dead.leaving.add(idOf(3))
-  assert.deepEqual(dead.next(1000), { kind: 'dropLearner', node: idOf(3) })
-  assert.equal(dead.next(200_000), undefined)
+test('a draining node takes nothing on while there is another; and a learner on it goes', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 90, 20])
+  stage.leaving.add(idOf(3))
+  assert.equal(stage.next(200_000), undefined)
+  stage.leaving.clear()
+  stage.kill(1)
+  stage.behind.add(idOf(3))
+  assert.deepEqual(stage.next(100_000), { kind: 'addLearner', node: idOf(3) })
+  stage.leaving.add(idOf(3))
+  assert.deepEqual(stage.next(1000), { kind: 'dropLearner', node: idOf(3) })
+  assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(4) })
   const small = new Stage([0], [50, 40])
   small.leaving.add(idOf(1))
   assert.equal(small.next(200_000), undefined)
+})
+
+test('a draining node steps in for a dead master where nobody else can, and goes as soon as somebody can', () => {
+  const stage = new Stage([0, 1, 2], [50, 40, 30, 90])
+  stage.leaving.add(idOf(3))
+  stage.kill(1)
+  assert.deepEqual(stage.next(100_000), { kind: 'addLearner', node: idOf(3) })
+  assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [0, 3, 2].map(idOf) })
+  assert.equal(stage.next(200_000), undefined)
+  stage.states.set(idOf(1), 'alive')
+  stage.silentSince.clear()
+  assert.deepEqual(stage.next(1000), { kind: 'addLearner', node: idOf(1) })
+  assert.deepEqual(stage.next(1000), { kind: 'reconfigure', voters: [0, 1, 2].map(idOf) })
+  assert.equal(stage.next(200_000), undefined)
 })
 
 test('a dead master is replaced before a draining one', () => {

@@ -10,8 +10,9 @@
 //! (below what it acknowledged) comes back on the same node under a new number. Actions name nodes; numbers are the
 //! master's affair: a learner's number counts before that of an older copy on the same node.
 //!
-//! Leaving is what an operator wants of a node. It takes no copy on, and gives up what another can take; where there is no
-//! other, as in a cluster of three, it stays a master, and only the leads go.
+//! Leaving is what an operator wants of a node. It takes no copy on, and gives up what another can take. Where there is no
+//! other, as in a cluster of three, it stays a master, and only the leads go; it even steps in for a dead one, since a shard
+//! with two live masters is one failure away from standing still.
 
 import { Hash } from '../hash.ts'
 import { MASTERS_MAX } from '../message/registry.ts'
@@ -56,6 +57,8 @@ export interface ShardView {
   state(node: NodeId): MemberState | undefined
   /** Admitted, eligible, alive, and not leaving. */
   readonly candidates: readonly Candidate[]
+  /** Draining, and candidates otherwise: for a repair that nobody else can do. */
+  readonly reserve: readonly Candidate[]
   /** Voters that can lead at once, `self` not among them. */
   readonly heirs: readonly NodeId[]
   /** Draining, or struck from the registry. */
@@ -102,18 +105,17 @@ export class Replacement {
     const lost = view.voters.filter((voter) => voter.node !== view.self && this.#isLost(view, voter))
     if (lost.length === 0) return undefined
     // A doubted copy comes back on its own node, if that is alive; else, and for a dead master, somebody else steps in.
-    return this.#succeed(view, lost, lost.find((voter) => voter.suspect && this.#comesBack(view, voter.node))?.node)
+    const others = outside(view, view.candidates)
+    const able = others.length > 0 ? view.candidates : [...view.candidates, ...view.reserve]
+    const again = lost.find((voter) => voter.suspect && able.some((candidate) => candidate.node === voter.node))?.node
+    return this.#succeed(view, lost, again, others.length > 0 ? others : outside(view, view.reserve))
   }
 
-  /** On a node that is leaving only where there is no other: a copy that cannot be counted on is worse. */
-  #comesBack(view: ShardView, node: NodeId): boolean {
-    if (view.isLeaving(node)) return view.state(node) === 'alive' && outside(view).length === 0
-    return view.candidates.some((candidate) => candidate.node === node)
-  }
-
-  /** Another copy in the place of one of `leaving`, the first where it does not matter: on the node `again`, or on the next highest that has none. */
-  #succeed(view: ShardView, leaving: readonly Copy[], again: NodeId | undefined): Step {
-    const fits = (node: NodeId): boolean => node === again || (!holds(view.voters, node) && !view.isLeaving(node))
+  /** Another copy in the place of one of `leaving`, the first where it does not matter: on the node `again`, or on the next highest of `others`. */
+  #succeed(view: ShardView, leaving: readonly Copy[], again: NodeId | undefined, others: readonly Candidate[]): Step {
+    // One that is in doubt just now is worth waiting for, though it is no candidate.
+    const mayStay = (node: NodeId): boolean => !view.isLeaving(node) || others.some((candidate) => candidate.node === node)
+    const fits = (node: NodeId): boolean => node === again || (!holds(view.voters, node) && mayStay(node))
     const waiting = view.learners.filter((learner) => fits(learner.node) && !this.#isGone(view, learner.node))
     const ready = waiting.find((learner) => learner.caughtUp)
     if (ready) {
@@ -124,7 +126,7 @@ export class Replacement {
     if (useless) return { kind: 'dropLearner', node: useless.node }
     if (waiting.length > 0) return 'wait'
     const staying = view.voters.filter((voter) => !leaving.includes(voter)).map((voter) => voter.node)
-    const next = again ?? nextMaster(view.shard, this.#asCandidates(view, staying), outside(view))
+    const next = again ?? nextMaster(view.shard, this.#asCandidates(view, staying), others)
     return next === undefined ? undefined : { kind: 'addLearner', node: next }
   }
 
@@ -150,14 +152,14 @@ export class Replacement {
     if (to !== undefined) return { kind: 'transfer', to }
     // The leader goes last: the others can be swapped without a change of leader.
     const isSelf = (voter: Copy): boolean => voter.node === view.self
-    return this.#succeed(view, [...leaving.filter((voter) => !isSelf(voter)), ...leaving.filter(isSelf)], undefined)
+    return this.#succeed(view, [...leaving.filter((voter) => !isSelf(voter)), ...leaving.filter(isSelf)], undefined, outside(view, view.candidates))
   }
 
   // ---- grow --------------------------------------------------------------------------------------------------------
 
   #grow(now: Instant, view: ShardView): ReplacementAction | undefined {
     const missing = MASTERS_MAX - view.voters.length
-    const others = outside(view)
+    const others = outside(view, view.candidates)
     if (missing <= 0 || others.length === 0) {
       this.#growableSince = undefined
       return undefined
@@ -242,7 +244,7 @@ function holds(copies: readonly Copy[], node: NodeId): boolean {
   return copies.some((copy) => copy.node === node)
 }
 
-/** Candidates that are no masters. */
-function outside(view: ShardView): readonly Candidate[] {
-  return view.candidates.filter((candidate) => !holds(view.voters, candidate.node))
+/** Those of `nodes` that are no masters. */
+function outside(view: ShardView, nodes: readonly Candidate[]): readonly Candidate[] {
+  return nodes.filter((candidate) => !holds(view.voters, candidate.node))
 }

@@ -19,6 +19,8 @@ const SPREAD_MS = 5000
 export interface Surroundings {
   readonly self: NodeId
   readonly candidates: readonly Candidate[]
+  /** Draining, and candidates otherwise. */
+  readonly reserve: readonly Candidate[]
   readonly hints: readonly ShardHint[]
   state(node: NodeId): MemberState | undefined
   zone(node: NodeId): string
@@ -75,6 +77,7 @@ export class Caretaker {
       learners: configuration.learners.map(copyOf),
       state: (node) => around.state(node),
       candidates: around.candidates,
+      reserve: around.reserve,
       heirs: peers.filter((peer) => isReady(peer, around)).map((peer) => peer.node),
       zone: (node) => around.zone(node),
       isLeaving: (node) => around.isLeaving(node),

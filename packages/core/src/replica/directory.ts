@@ -89,6 +89,10 @@ export class NodeDirectory implements Directory, Surroundings {
     return this.#cluster.candidates
   }
 
+  get reserve(): readonly Candidate[] {
+    return this.#cluster.reserve
+  }
+
   get hints(): readonly ShardHint[] {
     return this.#cluster.hints
   }

@@ -1,4 +1,5 @@
-//! Faults of who is who: nodes that join together, move, draw equal values, run another version, run twice, and another cluster.
+//! Faults of who is who: nodes that join together, move, draw equal values, run another version, run twice, another cluster,
+//! and an operator who drains nodes and forgets them.
 
 import { GOSSIP_FORMAT } from '../../message/gossip.ts'
 import type { Random } from '../../random.ts'
@@ -6,7 +7,7 @@ import type { Process } from '../process.ts'
 import { noise } from './garbage.ts'
 import { newerDatagram } from './newer.ts'
 import { type FaultSource, type Hands, NOBODY, type Strike } from './source.ts'
-import { every } from './swarm.ts'
+import { every, share } from './swarm.ts'
 
 export interface MembersPlan {
   /** Several nodes join in the same instant. */
@@ -22,9 +23,15 @@ export interface MembersPlan {
   readonly strangersEveryMs: number
   /** A copied data directory is run beside the original. Nothing else happens then: together with other failures it is outside the promise. */
   readonly twinEveryMs: number
+  /** A node is drained, for so long at the most; then it is an ordinary one again, or in part of the cases leaves the cluster. */
+  readonly drainEveryMs: number
+  readonly drainMsMax: number
+  readonly leaveChance: number
+  /** Identities that were lost with their disks are struck from the registry. */
+  readonly forgetEveryMs: number
 }
 
-export const NO_MEMBER_FAULTS: MembersPlan = { joinEveryMs: 0, moveEveryMs: 0, valueTieBits: 0, newerChance: 0, newerEveryMs: 0, strangersEveryMs: 0, twinEveryMs: 0 }
+export const NO_MEMBER_FAULTS: MembersPlan = { joinEveryMs: 0, moveEveryMs: 0, valueTieBits: 0, newerChance: 0, newerEveryMs: 0, strangersEveryMs: 0, twinEveryMs: 0, drainEveryMs: 0, drainMsMax: 0, leaveChance: 0, forgetEveryMs: 0 }
 
 export function drawMembers(random: Random): MembersPlan {
   return {
@@ -35,6 +42,10 @@ export function drawMembers(random: Random): MembersPlan {
     newerEveryMs: random.between(500, 4000),
     strangersEveryMs: every(random, 0.15, 2000, 10_000),
     twinEveryMs: random.chance(0.06) ? random.between(2000, 12_000) : 0,
+    drainEveryMs: every(random, 0.35, 2000, 12_000),
+    drainMsMax: random.between(2000, 30_000),
+    leaveChance: share(random, 0.5),
+    forgetEveryMs: every(random, 0.3, 2000, 10_000),
   }
 }
 
@@ -57,6 +68,8 @@ export class MemberFaults implements FaultSource {
       { name: 'newer', everyMs: plan.newerChance > 0 ? plan.newerEveryMs : 0, hit: (own) => this.#sayNews(own) },
       { name: 'strangers', everyMs: plan.strangersEveryMs, hit: (own) => this.#meet(own) },
       { name: 'twin', everyMs: plan.twinEveryMs, hit: (own) => this.#twin(own) },
+      { name: 'drain', everyMs: plan.drainEveryMs, hit: (own) => this.#drain(own) },
+      { name: 'forget', everyMs: plan.forgetEveryMs, hit: () => hands.guard.forgetLost() },
     ]
   }
 
@@ -108,5 +121,19 @@ export class MemberFaults implements FaultSource {
     const node = this.#hands.victim(random)
     const twin = node && this.#hands.guard.twin(node)
     return node === undefined || twin === undefined ? NOBODY : [node]
+  }
+
+  #drain(random: Random): readonly Process[] {
+    const { guard, world } = this.#hands
+    const node = this.#hands.victim(random)
+    const ms = random.fraction() * this.#plan.drainMsMax
+    const leaves = random.chance(this.#plan.leaveChance)
+    const drained = node && guard.drain(node)
+    if (node === undefined || drained === undefined) return NOBODY
+    this.#hands.after(ms, () => {
+      guard.endDrain(drained, leaves)
+      if (leaves) world.struck('leave', node)
+    })
+    return [node]
   }
 }

@@ -5,7 +5,7 @@
 //!   network.ts nodes.ts clocks.ts clients.ts disk.ts ...    one file a source: its plan, how it is drawn, what it does
 
 import type { Random } from '../../random.ts'
-import type { Address } from '../../units.ts'
+import type { Address, NodeId } from '../../units.ts'
 import type { ClientProcess } from '../client.ts'
 import type { SimulatedDevice } from '../device.ts'
 import type { NodeProcess } from '../node.ts'
@@ -36,6 +36,12 @@ export interface FaultGuard {
   otherHome(node: NodeProcess, random: Random): Address | undefined
   /** Starts a second process on a copy of the node's disk; undefined where it cannot be promised to be noticed. */
   twin(node: NodeProcess): NodeProcess | undefined
+  /** An operator drains the node; its identity, or undefined where too few would stay. */
+  drain(node: NodeProcess): NodeId | undefined
+  /** The node is an ordinary one again, or leaves the cluster for good. */
+  endDrain(node: NodeId, leaves: boolean): void
+  /** An operator forgets the identities that were lost with their disks; returns the nodes that had them. */
+  forgetLost(): readonly NodeProcess[]
   /** Nodes of another cluster, which from now on know the addresses of this one. */
   meet(): readonly NodeProcess[]
 }

@@ -1,0 +1,53 @@
+//! What an operator may do to the cluster of a run: never drain so many that fewer nodes stay than the cluster was founded with, but for one of
+//! exactly three, and forget only what is lost or was drained.
+
+import { NodeWish } from '@horus/core/message/client'
+import type { NodeId } from '@horus/core/units'
+import type { NodeProcess } from '@horus/core/world/node'
+import { Operator } from './operator.ts'
+import type { Scene } from './scene.ts'
+import type { Setup } from './setup.ts'
+
+export class Operations {
+  readonly operator: Operator
+  readonly #expect: number
+  /** Drained, and not given back. */
+  readonly #leaving = new Set<NodeId>()
+  readonly #forgotten = new Set<NodeId>()
+  readonly #names = new Map<NodeId, NodeProcess>()
+
+  constructor(scene: Scene, setup: Setup) {
+    this.operator = new Operator(scene)
+    this.#expect = setup.expect
+  }
+
+  /** `members` are the nodes of the cluster as they are now. */
+  drain(node: NodeId | undefined, members: readonly NodeId[]): NodeId | undefined {
+    if (node === undefined || !members.includes(node) || this.#leaving.has(node)) return undefined
+    const staying = members.filter((member) => member !== node && !this.#leaving.has(member)).length
+    // Where three founded it and three are left, one is drained as people would who have no more: it only gives up its leads.
+    if (staying < Math.min(this.#expect, Math.max(1, members.length - 1))) return undefined
+    this.#leaving.add(node)
+    this.operator.want(node, NodeWish.drain)
+    return node
+  }
+
+  endDrain(node: NodeId, leaves: boolean): void {
+    if (!leaves) this.#leaving.delete(node)
+    this.operator.want(node, leaves ? NodeWish.forget : NodeWish.undrain)
+  }
+
+  identified(node: NodeProcess, id: NodeId): void {
+    this.#names.set(id, node)
+  }
+
+  /** Whose identities they were, but for those that were forgotten before. */
+  forget(lost: ReadonlySet<NodeId>): readonly NodeProcess[] {
+    const found = [...lost].filter((id) => !this.#forgotten.has(id))
+    for (const id of found) {
+      this.#forgotten.add(id)
+      this.operator.want(id, NodeWish.forget)
+    }
+    return found.map((id) => this.#names.get(id)!)
+  }
+}

@@ -1,0 +1,59 @@
+//! The user who runs the cluster: drains nodes, ends that, and forgets nodes that are lost or are to leave, by asking whichever
+//! node answers. One wish at a time, each again until it is done; of two about one node the later counts.
+
+import type { Now } from '@horus/core/actor'
+import type { Outcome } from '@horus/core/client/api'
+import { NodeWish } from '@horus/core/message/client'
+import type { Instant, NodeId } from '@horus/core/units'
+import { never } from '@horus/core/units'
+import type { Scene } from './scene.ts'
+import type { Asking, User } from './sim-client.ts'
+
+const STEP_MS = 100
+
+export class Operator implements User {
+  wakeAt: Instant = never
+  readonly #scene: Scene
+  readonly #wanted = new Map<NodeId, NodeWish>()
+  #asked: { readonly request: number; readonly node: NodeId; readonly wish: NodeWish } | undefined
+
+  constructor(scene: Scene) {
+    this.#scene = scene
+  }
+
+  want(node: NodeId, wish: NodeWish): void {
+    this.#wanted.set(node, wish)
+  }
+
+  begin(now: Now): void {
+    this.wakeAt = (now.monotonic + STEP_MS) as Instant
+  }
+
+  wake(now: Now, asking: Asking): void {
+    this.wakeAt = (now.monotonic + STEP_MS) as Instant
+    // What is to be quiet is not moved any more.
+    if (this.#scene.calm) for (const [node, wish] of this.#wanted) if (wish !== NodeWish.forget) this.#wanted.delete(node)
+    const [first] = this.#wanted
+    if (this.#asked !== undefined || first === undefined) return
+    const [node, wish] = first
+    this.#asked = { request: asking.request(), node, wish }
+    asking.ask({ kind: 'wish', request: this.#asked.request, wish, node, force: false, timeoutMs: this.#scene.workload.timeoutMs })
+  }
+
+  done(_now: Now, request: number, outcome: Outcome): void {
+    if (this.#asked?.request !== request) return
+    const { node, wish } = this.#asked
+    this.#asked = undefined
+    if (this.#wanted.get(node) !== wish) return
+    this.#wanted.delete(node)
+    const isSettled = outcome.kind !== 'failed' || outcome.code === 'NotFound'
+    // Behind the others: one that is refused for long holds nobody up.
+    if (!isSettled) this.#wanted.set(node, wish)
+  }
+
+  leased(): void {}
+
+  leaseLost(): void {}
+
+  died(): void {}
+}
