@@ -7,8 +7,10 @@ import { encode, Writer } from '@horus/core/message/layout'
 import { connectionTable } from '@horus/core/message/messages'
 import { EXPECTED_PER_SESSION_MAX } from '@horus/core/lead/receipts'
 import type { ReplicaLoad, ReplicaObservation } from '@horus/core/replica'
+import { type RegistryEntry, registryLogTable } from '@horus/core/message/registry'
 import type { NodeId } from '@horus/core/units'
 import type { NodeProcess } from '@horus/core/world/node'
+import { idOf } from '../unit/names.ts'
 import { Checkers } from './check/all.ts'
 import { checkBounds } from './check/bounds.ts'
 import { Report } from './check/checker.ts'
@@ -240,6 +242,34 @@ test('I9: a delayed job, and one that waits for its next attempt, that are lease
     s.history.ended(lease('a', 1, 2, 1), 'fail', 'ok')
     assert.equal(broken(s), invariant)
   }
+})
+
+function registryEntry(index: number, entry: RegistryEntry): Applied {
+  return { kind: 'applied', shard: 0 as never, index: index as never, term: 1 as never, entry: registryLogTable.encode(entry) }
+}
+
+test('drain: a node that was drained or forgotten, and holds or leads what another could', () => {
+  const stamps = { leaseNow: 0 as never, wallNow: 0 as never, origin: idOf(9), request: 1 }
+  const admit = (i: number): RegistryEntry => ({ kind: 'admit', ...stamps, record: { node: idOf(i), address: '10.0.0.1:1' as never, value: i, zone: '', version: '1', eligible: true } })
+  const after = (ms: number, last: RegistryEntry, live: readonly number[], leader: number): string | undefined => {
+    const s = scene()
+    for (const i of [0, 1, 2, 3]) s.checkers.observed(one, registryEntry(i + 1, admit(i)))
+    s.checkers.observed(one, registryEntry(5, last))
+    const voters = [0, 1, 2].map((i) => ({ replica: i + 1, node: idOf(i) }) as never)
+    s.checkers.observed(one, { kind: 'configured', shard: 1 as never, epoch: 1 as never, committed: true, voters, outgoing: undefined, learners: [] })
+    s.checkers.observed({ name: 'leader', nodeId: idOf(leader) } as NodeProcess, { kind: 'leader', shard: 1 as never, term: 1 as never, replica: 1 as never })
+    for (const i of live) s.live.add(idOf(i))
+    s.at = ms
+    s.checkers.finish()
+    return broken(s)
+  }
+  const drain: RegistryEntry = { kind: 'drain', ...stamps, node: idOf(0), draining: true }
+  assert.equal(after(20_000, drain, [0, 1, 2, 3], 1), 'drain')
+  assert.equal(after(20_000, { kind: 'forget', ...stamps, node: idOf(0), force: true }, [0, 1, 2, 3], 1), 'drain')
+  assert.equal(after(20_000, drain, [0, 1, 2], 0), 'drain')
+  assert.equal(after(20_000, drain, [0, 1, 2], 1), undefined)
+  assert.equal(after(1000, drain, [0, 1, 2, 3], 0), undefined)
+  assert.equal(after(20_000, { ...drain, draining: false }, [0, 1, 2, 3], 0), undefined)
 })
 
 test('I10: an add that was refused and yet stands in the log', () => {

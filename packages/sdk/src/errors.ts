@@ -5,7 +5,7 @@ import type { ErrorCode, Failure } from '@horus/core/client/api'
 
 export type HorusErrorCode = ErrorCode | 'SchemaInvalid' | 'OffsetGone' | 'InvalidOption' | 'Unreachable' | 'JobFailed' | 'JobCancelled'
 
-/** Also the class of what has none of its own: NotFound, Closed, Malformed, Unreachable, and the reason of a signal whose job was cancelled. */
+/** Also the class of what has none of its own: NotFound, Refused (the cluster will not do it as things are), Closed, Malformed, Unreachable, and the reason of a signal whose job was cancelled. */
 export class HorusError extends Error {
   override readonly name: string = 'HorusError'
   readonly code: HorusErrorCode

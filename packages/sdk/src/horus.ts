@@ -8,10 +8,10 @@
 //! This file is the face; what decides is the client actor of `@horus/core`, run by `engine.ts`.
 
 import { PAYLOAD_BYTES_DEFAULT } from '@horus/core/client/client'
-import { countsAnswer, jobQuery, jobsAnswer, jobsQuery, jobView, Query, JobState, statusBody } from '@horus/core/message/client'
+import { countsAnswer, jobQuery, jobsAnswer, jobsQuery, jobView, NodeWish, Query, JobState, statusBody } from '@horus/core/message/client'
 import { decode, encode, type ValueOf } from '@horus/core/message/layout'
 import { PARTITIONS_MAX } from '@horus/core/message/registry'
-import type { JobNumber, PartitionId } from '@horus/core/units'
+import type { JobNumber, NodeId, PartitionId } from '@horus/core/units'
 import type { AddItem, WorkerNumber } from '@horus/core/client/api'
 import { addedJob, Adder } from './adder.ts'
 import { type CheckedClientOptions, checkClientOptions, type ClientOptions, type ConnectOptions, FirstContact, planConnection } from './connect.ts'
@@ -23,7 +23,7 @@ import { JobHandle, type JobReader } from './job-handle.ts'
 import { placeOf } from './job-id.ts'
 import { type JobCounts, type JobInfo, jobInfo, type JobStateName, stateNames } from './job-info.ts'
 import { type LeasedJob, Pulled } from './leased-job.ts'
-import { type AddOptions, abortSignal, check, drainTime, type Duration, jobOptions, listOf, ms, names, oneOf, text, whole } from './options.ts'
+import { type AddOptions, abortSignal, check, drainTime, type Duration, jobOptions, listOf, ms, names, oneOf, text, whole, yesOrNo } from './options.ts'
 import { encodePayload } from './payload.ts'
 import { type AnyTopic, conform, type JobTypes, topicName } from './topic.ts'
 import { unlessAborted } from './wait.ts'
@@ -71,8 +71,22 @@ export interface JobsFilter {
   readonly signal?: AbortSignal
 }
 
-/** Whether there is a quorum, nodes, shards with their masters and leader, topics with their partitions; ids of masters and leader are node ids. */
+/** Whether there is a quorum, nodes (and which of them are draining), shards with their masters and leader, topics with their partitions; ids of masters and leader are node ids. */
 export type ClusterStatus = ValueOf<typeof statusBody>
+
+export interface DrainOptions {
+  /** It becomes an ordinary node again. Default false. */
+  readonly undo?: boolean
+  /** Ends the wait; what was asked for may still be done. */
+  readonly signal?: AbortSignal
+}
+
+export interface ForgetOptions {
+  /** Also where it lives or is still a master. Default false. */
+  readonly force?: boolean
+  /** Ends the wait; what was asked for may still be done. */
+  readonly signal?: AbortSignal
+}
 
 interface Waitable {
   /** Ends the wait with the signal's reason; what was asked for may still be done. */
@@ -283,6 +297,32 @@ export class Horus implements JobReader, AsyncDisposable {
     const outcome = await this.#engine.request((request) => ({ kind: 'status', request, timeoutMs: this.#requestTimeoutMs }), signal)
     if (outcome.kind !== 'status') throw new HorusError('Unknown', 'no status was answered', { retryable: true })
     return decode(statusBody, outcome.body)
+  }
+
+  // ---- running the cluster -----------------------------------------------------------------------------------------
+
+  /**
+   * Drains a node (its id, 32 hexadecimal digits): its leads move at once, its masterships as soon as others have caught up; what no other node
+   * can take it keeps. It takes nothing on while others can, also after a restart, until `undo` or `forget`. Resolves when the cluster knows it;
+   * `status` tells how far it is. Throws NotFound for a node that was never admitted, Unknown (then it may be done; repeat it), InvalidOption.
+   */
+  async drain(node: string, options?: DrainOptions): Promise<void> {
+    const { undo = false, signal } = check('drain', options, { undo: yesOrNo, signal: abortSignal })
+    await this.#wish(undo ? NodeWish.undrain : NodeWish.drain, node, false, signal)
+  }
+
+  /**
+   * Strikes a node from the registry for good: it is never let in again under this id, and if it runs it ends once it is master of nothing.
+   * Throws Refused where it lives and is not draining, or is still a master of a shard, unless `force` is given; NotFound, Unknown, InvalidOption.
+   */
+  async forget(node: string, options?: ForgetOptions): Promise<void> {
+    const { force = false, signal } = check('forget', options, { force: yesOrNo, signal: abortSignal })
+    await this.#wish(NodeWish.forget, node, force, signal)
+  }
+
+  async #wish(wish: NodeWish, node: string, force: boolean, signal: AbortSignal | undefined): Promise<void> {
+    if (!/^[0-9a-f]{32}$/.test(node)) throw new InvalidOption(`a node is named by its id, 32 hexadecimal digits, and not ${JSON.stringify(node)}`)
+    await this.#engine.request((request) => ({ kind: 'wish', request, wish, node: node as NodeId, force, timeoutMs: this.#requestTimeoutMs }), signal)
   }
 
   async #partitionsOf(topic: string, signal: AbortSignal | undefined): Promise<readonly PartitionId[]> {

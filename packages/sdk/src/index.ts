@@ -1,7 +1,7 @@
 export type { ChannelClosed, ChannelEvents, ClientChannel, ClientTransport } from './connection.ts'
 export type { ClientOptions, ConnectOptions } from './connect.ts'
 export * from './errors.ts'
-export { type AcquireOptions, type AddManyItem, type ClusterStatus, Horus, type JobsFilter, Topic } from './horus.ts'
+export { type AcquireOptions, type AddManyItem, type ClusterStatus, type DrainOptions, type ForgetOptions, Horus, type JobsFilter, Topic } from './horus.ts'
 export { JobHandle } from './job-handle.ts'
 export type { JobCounts, JobInfo, JobStateName } from './job-info.ts'
 export type { LeasedJob } from './leased-job.ts'

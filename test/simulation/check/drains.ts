@@ -17,6 +17,7 @@ export class DrainsChecker implements Checker, CommittedListener {
   readonly #live: () => ReadonlySet<NodeId>
   readonly #now: () => number
   readonly #admitted = new Set<NodeId>()
+  readonly #struck = new Set<NodeId>()
   /** Draining or struck, and since when. */
   readonly #leaving = new Map<NodeId, number>()
 
@@ -33,16 +34,16 @@ export class DrainsChecker implements Checker, CommittedListener {
   committed(entry: CommittedEntry, _decoded: unknown, bytes: Uint8Array): void {
     if (entry.shard !== REGISTRY_SHARD || !isRegistryTag(bytes[0]!)) return
     const said = registryLogTable.decode(bytes)
-    if (said.kind === 'admit') this.#admitted.add(said.record.node)
-    else if (said.kind === 'forget') {
-      this.#admitted.delete(said.node)
-      this.#leaves(said.node)
-    } else if (said.kind === 'drain' && said.draining) this.#leaves(said.node)
-    else if (said.kind === 'drain' && this.#admitted.has(said.node)) this.#leaving.delete(said.node)
-  }
-
-  #leaves(node: NodeId): void {
-    if (!this.#leaving.has(node)) this.#leaving.set(node, this.#now())
+    if (said.kind === 'admit') {
+      if (!this.#struck.has(said.record.node)) this.#admitted.add(said.record.node)
+      return
+    }
+    if ((said.kind !== 'forget' && said.kind !== 'drain') || !this.#admitted.has(said.node)) return
+    if (said.kind === 'drain' && !said.draining) this.#leaving.delete(said.node)
+    else if (!this.#leaving.has(said.node)) this.#leaving.set(said.node, this.#now())
+    if (said.kind !== 'forget') return
+    this.#admitted.delete(said.node)
+    this.#struck.add(said.node)
   }
 
   finish(): void {

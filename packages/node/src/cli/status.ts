@@ -50,13 +50,14 @@ interface NodeView {
   readonly id: string
   readonly address: string
   readonly state: string
+  readonly draining: boolean
   readonly value: number
   readonly zone: string
   readonly version: string
 }
 
 function nodesTable(found: { readonly nodes: readonly NodeView[] }, short: (id: string) => string): string {
-  const rows = [...found.nodes].sort((a, b) => b.value - a.value).map((node) => [short(node.id), node.address, node.state, node.value, node.zone === '' ? '-' : node.zone, node.version])
+  const rows = [...found.nodes].sort((a, b) => b.value - a.value).map((node) => [short(node.id), node.address, node.draining ? `${node.state}, draining` : node.state, node.value, node.zone === '' ? '-' : node.zone, node.version])
   return table(['node', 'address', 'state', 'value', 'zone', 'version'], rows)
 }
 

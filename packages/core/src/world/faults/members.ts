@@ -43,8 +43,8 @@ export function drawMembers(random: Random): MembersPlan {
     strangersEveryMs: every(random, 0.15, 2000, 10_000),
     twinEveryMs: random.chance(0.06) ? random.between(2000, 12_000) : 0,
     drainEveryMs: every(random, 0.35, 2000, 12_000),
-    drainMsMax: random.between(2000, 30_000),
-    leaveChance: share(random, 0.5),
+    drainMsMax: random.between(1000, 15_000),
+    leaveChance: share(random, 1),
     forgetEveryMs: every(random, 0.3, 2000, 10_000),
   }
 }
