@@ -1,4 +1,4 @@
-//! Bugs planted in how a node is put together, and in what nodes tell each other about shards.
+//! Bugs planted in how a node is put together, in what nodes tell each other about shards, and in how they are drained.
 
 import type { Mutant } from './mutant.ts'
 
@@ -14,5 +14,41 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     file: 'replica.ts',
     find: 'this.#copies.isGone(message.shard, message.to)) return this.#tellGone(from, message)',
     replace: 'this.#copies.isGone(message.shard, message.to)) return',
+  },
+  {
+    name: 'a draining leader keeps its lead',
+    file: 'node/replacement.ts',
+    find: 'const to = view.isLeaving(view.self) ? view.heirs.find((node) => !view.isLeaving(node)) : undefined',
+    replace: 'const to = undefined as NodeId | undefined',
+  },
+  {
+    name: 'drains are not in the snapshot of the registry',
+    file: 'registry/registry.ts',
+    find: '    registry.#state = readImage(image)',
+    replace: '    registry.#state = { ...readImage(image), draining: new Set() }',
+  },
+  {
+    name: 'a drain ends when the node is started again',
+    file: 'registry/registry.ts',
+    find: '    nodes.set(record.node, record)',
+    replace: '    this.#state.draining.delete(record.node)\n    nodes.set(record.node, record)',
+  },
+  {
+    name: 'a draining node is not replaced',
+    file: 'node/replacement.ts',
+    find: '    const leaving = view.voters.filter((voter) => view.isLeaving(voter.node))',
+    replace: '    const leaving = view.voters.filter((voter) => view.isLeaving(voter.node) && voter.node === view.self)',
+  },
+  {
+    name: 'leads are spread over draining nodes too',
+    file: 'replica/caretaker.ts',
+    find: ' && !around.isLeaving(peer.node)).map((peer) => peer.node)],',
+    replace: ').map((peer) => peer.node)],',
+  },
+  {
+    name: 'draining nodes stay candidates',
+    file: 'replica/cluster.ts',
+    find: 'record.eligible && registry.isDraining(record.node) === draining && ',
+    replace: 'record.eligible && (!draining || registry.isDraining(record.node)) && ',
   },
 ]

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { Operation } from '@horus/core/message/command'
+import { NodeWish } from '@horus/core/message/client'
+import { Code, Operation } from '@horus/core/message/command'
+import { RegistryCode } from '@horus/core/message/registry'
+import type { NodeId } from '@horus/core/units'
 import { A, B, FakeCluster, type FakeJob } from './fake-cluster.ts'
 
 test('adds of one turn become one command', () => {
@@ -213,6 +216,29 @@ test('queries go to every partition, status to any node', () => {
   assert.ok(outcome.kind === 'answered')
   assert.deepEqual(outcome.answers.map(({ partition, body }) => [partition, body.length]), [[1, 64], [2, 64], [3, 64]])
   assert.equal(cluster.outcome(2), 'status')
+})
+
+test('a wish for a node is put to any node, again while that cannot be known, and its refusal says why', () => {
+  const node = 'b'.repeat(32) as NodeId
+  const ask = (code: number | undefined): FakeCluster => {
+    const cluster = new FakeCluster()
+    cluster.wishCode = code
+    cluster.input({ kind: 'wish', request: 1, wish: NodeWish.forget, node, force: true, timeoutMs: 5000 })
+    cluster.pass(100)
+    return cluster
+  }
+  assert.equal(ask(Code.ok).outcome(1), 'ok')
+  assert.deepEqual(ask(Code.ok).messages('nodeWish').map(({ wish, node: of, force }) => [wish, of, force]), [[NodeWish.forget, node, true]])
+  assert.deepEqual([RegistryCode.lives, RegistryCode.master, Code.notFound].map((code) => ask(code).outcome(1)), ['Refused', 'Refused', 'NotFound'])
+  const later = ask(Code.noQuorum)
+  assert.equal(later.outcome(1), undefined)
+  later.wishCode = Code.ok
+  later.pass(2000)
+  assert.equal(later.outcome(1), 'ok')
+  const never = ask(undefined)
+  never.pass(10_000)
+  assert.equal(never.outcome(1), 'Unknown')
+  assert.ok(never.messages('nodeWish').length > 1)
 })
 
 test('a query of an unknown topic is not found, and does not make it', () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { NodeWish } from '@horus/core/message/client'
 import { Operation } from '@horus/core/message/command'
+import { RegistryCode } from '@horus/core/message/registry'
 import { Horus, HorusError, jobTopic, LeaseLost, PermanentError, RetryLater, type StandardSchema, type Worker } from '@horus/sdk'
 import { A, B } from '../client/fake-nodes.ts'
 import { FakeTransport, next, until, withHorus } from './fake-transport.ts'
@@ -50,6 +52,17 @@ test('a thrown error is stored and the job tried again; a PermanentError is the 
   assert.deepEqual(failed, ['attempt 1', 'attempt 2', 'enough'])
   assert.equal(worker.stats.failed, 3)
   assert.equal(nodes.partitions[0]!.jobs[0]!.state, 'dead')
+}))
+
+test('a node is drained and forgotten by its id; what the cluster refuses is told', () => withHorus(async (horus, nodes) => {
+  const id = 'a'.repeat(32)
+  await horus.drain(id)
+  await horus.drain(id, { undo: true })
+  await horus.forget(id, { force: true })
+  assert.deepEqual(nodes.messages('nodeWish').map(({ wish, node, force }) => [wish, node, force]), [[NodeWish.drain, id, false], [NodeWish.undrain, id, false], [NodeWish.forget, id, true]])
+  nodes.wishCode = RegistryCode.lives
+  await assert.rejects(horus.forget(id), withCode('Refused'))
+  await assert.rejects(horus.drain('10.0.0.1:6470'), withCode('InvalidOption'))
 }))
 
 test('RetryLater names the delay', () => withHorus(async (horus, nodes) => {

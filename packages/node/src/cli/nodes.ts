@@ -147,7 +147,7 @@ async function drained(line: CommandLine, horus: Horus, node: NodeStatus): Promi
 
 function whollyDrained(node: NodeStatus, { shardsLeft, leadsLeft }: Holdings): void {
   if (shardsLeft === 0) return
-  throw new StartError(`node ${node.id} stays a master of ${shards(shardsLeft)} and leads ${leadsLeft}: no other node can take them; start another one, and the drain goes on by itself`)
+  throw new StartError(`node ${node.id} stays a master of ${shards(shardsLeft)} and leads ${leadsLeft}: no other node can take them; start another one, and the drain goes on by itself, or end it with --undo`)
 }
 
 function plan(status: ClusterStatus, node: NodeStatus): string {
