@@ -1,5 +1,5 @@
 //! What an operator may do to the cluster of a run: never drain so many that fewer nodes stay than the cluster was founded with, but for one of
-//! exactly three, and forget only what is lost or was drained.
+//! exactly three, which never leaves, and forget only what is lost or was drained.
 
 import { NodeWish } from '@horus/core/message/client'
 import type { NodeId } from '@horus/core/units'
@@ -13,6 +13,7 @@ export class Operations {
   readonly #expect: number
   /** Drained, and not given back. */
   readonly #leaving = new Set<NodeId>()
+  readonly #mayLeave = new Set<NodeId>()
   readonly #forgotten = new Set<NodeId>()
   readonly #names = new Map<NodeId, NodeProcess>()
 
@@ -28,13 +29,16 @@ export class Operations {
     // Where three founded it and three are left, one is drained as people would who have no more: it only gives up its leads.
     if (staying < Math.min(this.#expect, Math.max(1, members.length - 1))) return undefined
     this.#leaving.add(node)
+    if (staying >= this.#expect) this.#mayLeave.add(node)
     this.operator.want(node, NodeWish.drain)
     return node
   }
 
-  endDrain(node: NodeId, leaves: boolean): void {
+  endDrain(node: NodeId, wanted: boolean): boolean {
+    const leaves = wanted && this.#mayLeave.has(node)
     if (!leaves) this.#leaving.delete(node)
     this.operator.want(node, leaves ? NodeWish.forget : NodeWish.undrain)
+    return leaves
   }
 
   identified(node: NodeProcess, id: NodeId): void {

@@ -2,33 +2,50 @@
 //! take, and leads nothing that another master could lead. Whether it is draining is read from the log of the registry itself.
 
 import { isRegistryTag, registryLogTable } from '@horus/core/message/registry'
-import { type NodeId, REGISTRY_SHARD } from '@horus/core/units'
+import type { ReplicaObservation } from '@horus/core/replica'
+import { type NodeId, REGISTRY_SHARD, type ShardId, type Term } from '@horus/core/units'
+import type { NodeProcess } from '@horus/core/world/node'
 import type { Checker, Report } from './checker.ts'
 import type { CommittedEntry, CommittedListener, CommittedLog } from './committed.ts'
-import type { LeadersChecker } from './leaders.ts'
 
+/** So long before its end a run has long been quiet, and each leader has looked at least once whether it leads too much. */
+const QUIET_MS = 8000
 /** A learner has caught up, repairs that came before are done, and a hand-over that came to nothing was tried again. */
 const MOVED_MS_MAX = 15_000
 
 export class DrainsChecker implements Checker, CommittedListener {
   readonly #report: Report
   readonly #log: CommittedLog
-  readonly #leaders: LeadersChecker
   readonly #live: () => ReadonlySet<NodeId>
   readonly #now: () => number
   readonly #admitted = new Set<NodeId>()
   readonly #struck = new Set<NodeId>()
+  readonly #leaders = new Map<ShardId, { readonly node: NodeId; readonly term: Term }>()
+  /** Where and when one was elected that had been leaving for long. */
+  readonly #led = new Map<ShardId, { readonly node: NodeId; readonly at: number }>()
   /** Draining or struck, and since when. */
   readonly #leaving = new Map<NodeId, number>()
 
   /** `live` are the nodes that run now. */
-  constructor(report: Report, log: CommittedLog, leaders: LeadersChecker, live: () => ReadonlySet<NodeId>, now: () => number) {
+  constructor(report: Report, log: CommittedLog, live: () => ReadonlySet<NodeId>, now: () => number) {
     this.#report = report
     this.#log = log
-    this.#leaders = leaders
     this.#live = live
     this.#now = now
     log.listen(this)
+  }
+
+  observed(node: NodeProcess, observation: ReplicaObservation): void {
+    if (observation.kind !== 'leader' || node.nodeId === undefined) return
+    const { shard, term } = observation
+    // One that stood still may learn late that it was elected, when others lead a later term.
+    if (term <= (this.#leaders.get(shard)?.term ?? -1)) return
+    this.#leaders.set(shard, { node: node.nodeId, term })
+    if (this.#isLongLeaving(node.nodeId)) this.#led.set(shard, { node: node.nodeId, at: this.#now() })
+  }
+
+  #isLongLeaving(node: NodeId): boolean {
+    return this.#now() - (this.#leaving.get(node) ?? Infinity) > MOVED_MS_MAX
   }
 
   committed(entry: CommittedEntry, _decoded: unknown, bytes: Uint8Array): void {
@@ -49,14 +66,15 @@ export class DrainsChecker implements Checker, CommittedListener {
   finish(): void {
     const live = this.#live()
     const others = [...this.#admitted].filter((node) => live.has(node) && !this.#leaving.has(node))
-    const longLeaving = new Set([...this.#leaving].filter(([, since]) => this.#now() - since > MOVED_MS_MAX).map(([node]) => node))
     for (const { shard, voters } of this.#log.configurations.values()) {
-      const stays = voters.find(({ node }) => longLeaving.has(node))
+      const stays = voters.find(({ node }) => this.#isLongLeaving(node))
       const free = others.find((node) => !voters.some((voter) => voter.node === node))
       if (stays !== undefined && free !== undefined) this.#report.broken('drain', `node ${stays.node} was drained and is still a master of shard ${shard}, which ${free} could be`)
-      const leader = this.#leaders.latest.get(shard)?.nodeId
+      const leader = this.#leaders.get(shard)?.node
       const heir = voters.find(({ node }) => others.includes(node))
-      if (leader !== undefined && longLeaving.has(leader) && heir !== undefined) this.#report.broken('drain', `node ${leader} was drained and still leads shard ${shard}, which ${heir.node} could lead`)
+      if (leader !== undefined && this.#isLongLeaving(leader) && heir !== undefined) this.#report.broken('drain', `node ${leader} was drained and still leads shard ${shard}, which ${heir.node} could lead`)
+      const led = this.#led.get(shard)
+      if (led !== undefined && heir !== undefined && this.#now() - led.at < QUIET_MS) this.#report.broken('drain', `node ${led.node} was drained, and was given the lead of shard ${shard} when all had long been quiet`)
     }
   }
 }

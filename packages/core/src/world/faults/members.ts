@@ -131,8 +131,7 @@ export class MemberFaults implements FaultSource {
     const drained = node && guard.drain(node)
     if (node === undefined || drained === undefined) return NOBODY
     this.#hands.after(ms, () => {
-      guard.endDrain(drained, leaves)
-      if (leaves) world.struck('leave', node)
+      if (guard.endDrain(drained, leaves)) world.struck('leave', node)
     })
     return [node]
   }
