@@ -7,7 +7,7 @@ import type { Process } from '../process.ts'
 import { noise } from './garbage.ts'
 import { newerDatagram } from './newer.ts'
 import { type FaultSource, type Hands, NOBODY, type Strike } from './source.ts'
-import { every, share } from './swarm.ts'
+import { every } from './swarm.ts'
 
 export interface MembersPlan {
   /** Several nodes join in the same instant. */
@@ -42,9 +42,9 @@ export function drawMembers(random: Random): MembersPlan {
     newerEveryMs: random.between(500, 4000),
     strangersEveryMs: every(random, 0.15, 2000, 10_000),
     twinEveryMs: random.chance(0.06) ? random.between(2000, 12_000) : 0,
-    drainEveryMs: every(random, 0.35, 2000, 12_000),
-    drainMsMax: random.between(1000, 15_000),
-    leaveChance: share(random, 1),
+    drainEveryMs: every(random, 0.4, 2000, 10_000),
+    drainMsMax: random.between(500, 12_000),
+    leaveChance: random.fraction(),
     forgetEveryMs: every(random, 0.3, 2000, 10_000),
   }
 }
