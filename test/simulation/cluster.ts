@@ -218,8 +218,8 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     return this.#operations.drain(this.#disks.identityOf(node), members)
   }
 
-  endDrain(node: NodeId, leaves: boolean): boolean {
-    return this.#operations.endDrain(node, leaves)
+  endDrain(node: NodeId, leaves: boolean, forced: boolean): boolean {
+    return this.#operations.endDrain(node, leaves, forced)
   }
 
   forgetLost(): readonly NodeProcess[] {

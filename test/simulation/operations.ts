@@ -34,10 +34,10 @@ export class Operations {
     return node
   }
 
-  endDrain(node: NodeId, wanted: boolean): boolean {
+  endDrain(node: NodeId, wanted: boolean, forced: boolean): boolean {
     const leaves = wanted && this.#mayLeave.has(node)
     if (!leaves) this.#leaving.delete(node)
-    this.operator.want(node, leaves ? NodeWish.forget : NodeWish.undrain)
+    this.operator.want(node, leaves ? NodeWish.forget : NodeWish.undrain, leaves && forced)
     return leaves
   }
 

@@ -11,18 +11,23 @@ import type { Asking, User } from './sim-client.ts'
 
 const STEP_MS = 100
 
+interface Wanted {
+  readonly wish: NodeWish
+  readonly force: boolean
+}
+
 export class Operator implements User {
   wakeAt: Instant = never
   readonly #scene: Scene
-  readonly #wanted = new Map<NodeId, NodeWish>()
-  #asked: { readonly request: number; readonly node: NodeId; readonly wish: NodeWish } | undefined
+  readonly #wanted = new Map<NodeId, Wanted>()
+  #asked: { readonly request: number; readonly node: NodeId; readonly wanted: Wanted } | undefined
 
   constructor(scene: Scene) {
     this.#scene = scene
   }
 
-  want(node: NodeId, wish: NodeWish): void {
-    this.#wanted.set(node, wish)
+  want(node: NodeId, wish: NodeWish, force = false): void {
+    this.#wanted.set(node, { wish, force })
   }
 
   begin(now: Now): void {
@@ -32,23 +37,23 @@ export class Operator implements User {
   wake(now: Now, asking: Asking): void {
     this.wakeAt = (now.monotonic + STEP_MS) as Instant
     // What is to be quiet is not moved any more.
-    if (this.#scene.calm) for (const [node, wish] of this.#wanted) if (wish !== NodeWish.forget) this.#wanted.delete(node)
+    if (this.#scene.calm) for (const [node, { wish }] of this.#wanted) if (wish !== NodeWish.forget) this.#wanted.delete(node)
     const [first] = this.#wanted
     if (this.#asked !== undefined || first === undefined) return
-    const [node, wish] = first
-    this.#asked = { request: asking.request(), node, wish }
-    asking.ask({ kind: 'wish', request: this.#asked.request, wish, node, force: false, timeoutMs: this.#scene.workload.timeoutMs })
+    const [node, wanted] = first
+    this.#asked = { request: asking.request(), node, wanted }
+    asking.ask({ kind: 'wish', request: this.#asked.request, node, ...wanted, timeoutMs: this.#scene.workload.timeoutMs })
   }
 
   done(_now: Now, request: number, outcome: Outcome): void {
     if (this.#asked?.request !== request) return
-    const { node, wish } = this.#asked
+    const { node, wanted } = this.#asked
     this.#asked = undefined
-    if (this.#wanted.get(node) !== wish) return
+    if (this.#wanted.get(node) !== wanted) return
     this.#wanted.delete(node)
     const isSettled = outcome.kind !== 'failed' || outcome.code === 'NotFound'
     // Behind the others: one that is refused for long holds nobody up.
-    if (!isSettled) this.#wanted.set(node, wish)
+    if (!isSettled) this.#wanted.set(node, wanted)
   }
 
   leased(): void {}

@@ -48,7 +48,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
   {
     name: 'draining nodes stay candidates',
     file: 'replica/cluster.ts',
-    find: 'record.eligible && registry.isDraining(record.node) === draining && ',
-    replace: 'record.eligible && (!draining || registry.isDraining(record.node)) && ',
+    find: 'this.#isAble(record) && !registry.isDraining(record.node)',
+    replace: 'this.#isAble(record)',
   },
 ]

@@ -70,6 +70,10 @@ export class Registry {
     return this.#state.nodes.get(node)
   }
 
+  get draining(): readonly NodeRecord[] {
+    return [...this.#state.draining].sort().map((node) => this.#state.nodes.get(node)!)
+  }
+
   /** It is to be master of nothing that another can take. */
   isDraining(node: NodeId): boolean {
     return this.#state.draining.has(node)

@@ -45,7 +45,9 @@ export class Caretaker {
   wake(now: Now, led: readonly Hosted[], around: Surroundings): void {
     if (now.monotonic < this.#considerAt) return
     this.#considerAt = led.length === 0 ? Infinity : now.monotonic + CONSIDER_MS
-    for (const hosted of led) this.#consider(now, hosted, around)
+    // Once for all shards: both walk the registry.
+    const { candidates, reserve } = around
+    for (const hosted of led) this.#consider(now, hosted, around, { candidates, reserve })
     if (now.monotonic < this.#spreadAt) return
     this.#spreadAt = now.monotonic + SPREAD_MS
     for (const hosted of led) this.#leaveFullDisk(now, hosted, around)
@@ -57,7 +59,7 @@ export class Caretaker {
     this.#considerAt = now.monotonic
   }
 
-  #consider(now: Now, hosted: Hosted, around: Surroundings): void {
+  #consider(now: Now, hosted: Hosted, around: Surroundings, able: Pick<Surroundings, 'candidates' | 'reserve'>): void {
     const { master, shard } = hosted
     let replacement = this.#replacements.get(shard)
     if (replacement === undefined) {
@@ -76,8 +78,7 @@ export class Caretaker {
       voters: configuration.voters.map(copyOf),
       learners: configuration.learners.map(copyOf),
       state: (node) => around.state(node),
-      candidates: around.candidates,
-      reserve: around.reserve,
+      ...able,
       heirs: peers.filter((peer) => isReady(peer, around)).map((peer) => peer.node),
       zone: (node) => around.zone(node),
       isLeaving: (node) => around.isLeaving(node),

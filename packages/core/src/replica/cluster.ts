@@ -113,21 +113,17 @@ export class Cluster {
 
   /** Admitted, eligible, alive and not draining: who may become a master. */
   get candidates(): readonly Candidate[] {
-    return this.#eligible(false)
+    const { registry } = this
+    return registry.nodes.filter((record) => this.#isAble(record) && !registry.isDraining(record.node))
   }
 
   /** Draining, and else like a candidate. */
   get reserve(): readonly Candidate[] {
-    return this.#eligible(true)
+    return this.registry.draining.filter((record) => this.#isAble(record))
   }
 
-  #eligible(draining: boolean): readonly Candidate[] {
-    const { registry } = this
-    const found: Candidate[] = []
-    for (const record of registry.nodes) {
-      if (record.eligible && registry.isDraining(record.node) === draining && this.member(record.node)?.state === 'alive') found.push(record)
-    }
-    return found
+  #isAble({ node, eligible }: NodeRecord): boolean {
+    return eligible && this.member(node)?.state === 'alive'
   }
 
   isLeaving(node: NodeId): boolean {

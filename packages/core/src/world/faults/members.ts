@@ -7,7 +7,7 @@ import type { Process } from '../process.ts'
 import { noise } from './garbage.ts'
 import { newerDatagram } from './newer.ts'
 import { type FaultSource, type Hands, NOBODY, type Strike } from './source.ts'
-import { every } from './swarm.ts'
+import { every, share } from './swarm.ts'
 
 export interface MembersPlan {
   /** Several nodes join in the same instant. */
@@ -27,11 +27,13 @@ export interface MembersPlan {
   readonly drainEveryMs: number
   readonly drainMsMax: number
   readonly leaveChance: number
+  /** Part of those that leave which are not waited for. */
+  readonly forceChance: number
   /** Identities that were lost with their disks are struck from the registry. */
   readonly forgetEveryMs: number
 }
 
-export const NO_MEMBER_FAULTS: MembersPlan = { joinEveryMs: 0, moveEveryMs: 0, valueTieBits: 0, newerChance: 0, newerEveryMs: 0, strangersEveryMs: 0, twinEveryMs: 0, drainEveryMs: 0, drainMsMax: 0, leaveChance: 0, forgetEveryMs: 0 }
+export const NO_MEMBER_FAULTS: MembersPlan = { joinEveryMs: 0, moveEveryMs: 0, valueTieBits: 0, newerChance: 0, newerEveryMs: 0, strangersEveryMs: 0, twinEveryMs: 0, drainEveryMs: 0, drainMsMax: 0, leaveChance: 0, forceChance: 0, forgetEveryMs: 0 }
 
 export function drawMembers(random: Random): MembersPlan {
   return {
@@ -46,6 +48,7 @@ export function drawMembers(random: Random): MembersPlan {
     drainMsMax: random.between(500, 12_000),
     leaveChance: random.fraction(),
     forgetEveryMs: every(random, 0.3, 2000, 10_000),
+    forceChance: share(random, 1),
   }
 }
 
@@ -128,10 +131,11 @@ export class MemberFaults implements FaultSource {
     const node = this.#hands.victim(random)
     const ms = random.fraction() * this.#plan.drainMsMax
     const leaves = random.chance(this.#plan.leaveChance)
+    const forced = random.chance(this.#plan.forceChance)
     const drained = node && guard.drain(node)
     if (node === undefined || drained === undefined) return NOBODY
     this.#hands.after(ms, () => {
-      if (guard.endDrain(drained, leaves)) world.struck('leave', node)
+      if (guard.endDrain(drained, leaves, forced)) world.struck('leave', node)
     })
     return [node]
   }

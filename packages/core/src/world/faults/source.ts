@@ -38,8 +38,8 @@ export interface FaultGuard {
   twin(node: NodeProcess): NodeProcess | undefined
   /** An operator drains the node; its identity, or undefined where too few would stay. */
   drain(node: NodeProcess): NodeId | undefined
-  /** The node is an ordinary one again, or leaves the cluster for good where enough stay; whether it leaves. */
-  endDrain(node: NodeId, leaves: boolean): boolean
+  /** The node is an ordinary one again, or leaves the cluster for good where enough stay, `forced` though it still is a master; whether it leaves. */
+  endDrain(node: NodeId, leaves: boolean, forced: boolean): boolean
   /** An operator forgets the identities that were lost with their disks; returns the nodes that had them. */
   forgetLost(): readonly NodeProcess[]
   /** Nodes of another cluster, which from now on know the addresses of this one. */
