@@ -53,6 +53,7 @@ class Stage {
   readonly behind = new Set<NodeId>()
   readonly suspects = new Set<NodeId>()
   readonly leaving = new Set<NodeId>()
+  readonly doubtedLearners = new Set<NodeId>()
   readonly values: number[]
   self = idOf(0)
   settled = true
@@ -71,7 +72,7 @@ class Stage {
     const copy = (node: NodeId, suspect: boolean): Copy => ({ node, activeAgoMs: this.silentSince.has(node) ? this.time - this.silentSince.get(node)! : 0, caughtUp: !this.behind.has(node), suspect })
     return {
       shard: REGISTRY, self: this.self, settled: this.settled, candidates, reserve, heirs, state: (node) => this.states.get(node), zone: () => '', isLeaving: (node) => this.leaving.has(node),
-      voters: this.voters.map((node) => copy(node, this.suspects.has(node))), learners: this.learners.map((node) => copy(node, false)),
+      voters: this.voters.map((node) => copy(node, this.suspects.has(node))), learners: this.learners.map((node) => copy(node, this.doubtedLearners.has(node))),
     }
   }
 
@@ -101,7 +102,10 @@ class Stage {
   #carryOut(action: ReplacementAction): void {
     if (action.kind === 'transfer') this.self = action.to
     if (action.kind === 'addLearner') this.learners = [...this.learners, action.node]
-    if (action.kind === 'dropLearner') this.learners = this.learners.filter((node) => node !== action.node)
+    if (action.kind === 'dropLearner') {
+      this.learners = this.learners.filter((node) => node !== action.node)
+      this.doubtedLearners.delete(action.node)
+    }
     if (action.kind === 'reconfigure') {
       for (const node of action.voters) if (this.learners.includes(node)) this.suspects.delete(node)
       this.voters = [...action.voters]
@@ -160,6 +164,21 @@ test('a learner that dies while it catches up makes room for the next', () => {
   assert.deepEqual(stage.next(40_000), { kind: 'dropLearner', node: idOf(3) })
   assert.deepEqual(stage.next(40_000), { kind: 'addLearner', node: idOf(4) })
   assert.deepEqual(stage.next(40_000), { kind: 'reconfigure', voters: [idOf(0), idOf(4), idOf(2)] })
+})
+
+test('a learner whose copy is in doubt goes, and learns anew under another number', () => {
+  for (const voters of [[0, 1, 2], [0, 1]]) {
+    const stage = new Stage(voters, [50, 40, 30, 20])
+    if (voters.length === 3) stage.kill(1)
+    const next = idOf(voters.length)
+    stage.behind.add(next)
+    assert.deepEqual(stage.next(100_000), { kind: 'addLearner', node: next })
+    stage.doubtedLearners.add(next)
+    assert.deepEqual(stage.next(1000), { kind: 'dropLearner', node: next })
+    assert.deepEqual(stage.next(5000), { kind: 'addLearner', node: next })
+    stage.behind.clear()
+    assert.equal(stage.next(1000)?.kind, 'reconfigure')
+  }
 })
 
 test('a master that returns before its learner has caught up keeps its place, and the learner goes', () => {

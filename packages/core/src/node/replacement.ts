@@ -91,7 +91,7 @@ export class Replacement {
   /** At most one action; ask again a few times a second, and whenever something changed. */
   consider(now: Instant, view: ShardView): ReplacementAction | undefined {
     if (!view.settled) return undefined
-    const action = this.#repair(view) ?? this.#drain(view) ?? this.#grow(now, view) ?? this.#balance(now, view) ?? this.#tidy(view)
+    const action = dropDoubted(view) ?? this.#repair(view) ?? this.#drain(view) ?? this.#grow(now, view) ?? this.#balance(now, view) ?? this.#tidy(view)
     if (action === undefined || action === 'wait') return undefined
     const text = JSON.stringify(action)
     if (this.#last?.action === text && now < this.#last.at + this.#settings.retryMs) return undefined
@@ -238,6 +238,12 @@ export class Replacement {
   digest(): string {
     return new Hash().text(JSON.stringify([this.#last, this.#growableSince, this.#balanceSince, this.#balancedAt])).digest()
   }
+}
+
+/** A learner whose copy was lost, or was given up under that number before: it never becomes a master, and is not worth waiting for. */
+function dropDoubted(view: ShardView): Step {
+  const doubted = view.learners.find((learner) => learner.suspect)
+  return doubted && { kind: 'dropLearner', node: doubted.node }
 }
 
 function holds(copies: readonly Copy[], node: NodeId): boolean {
