@@ -45,10 +45,4 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     find: ' && !around.isLeaving(peer.node)).map((peer) => peer.node)],',
     replace: ').map((peer) => peer.node)],',
   },
-  {
-    name: 'draining nodes stay candidates',
-    file: 'replica/cluster.ts',
-    find: 'this.#isAble(record) && !registry.isDraining(record.node)',
-    replace: 'this.#isAble(record)',
-  },
 ]
