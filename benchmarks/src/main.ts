@@ -9,6 +9,8 @@ interface Benchmark {
 
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   cluster: { summary: 'job life cycles a second through three node processes', load: () => import('./cluster.ts') },
+  failover: { summary: 'the longest time without a completed job around the loss of a leader', load: () => import('./failover.ts') },
+  backlog: { summary: 'what waiting jobs cost: memory, disk, restart, and what is left of them', load: () => import('./backlog.ts') },
 }
 
 try {
