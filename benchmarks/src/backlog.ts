@@ -26,6 +26,7 @@ const FLAGS = {
   json: { value: '', help: 'end with one line of JSON' },
 }
 const TOPIC = 'backlog'
+const WARM_JOBS_MAX = 5000
 const FOUND_MS_MAX = 30_000
 const RESTART_MS_MAX = 600_000
 const DRAIN_MS_MAX = 3_600_000
@@ -73,7 +74,7 @@ async function measure(cluster: LocalCluster, wanted: Wanted, progress: Progress
   const tenth = Math.floor(wanted.jobs / 10)
   const show = (what: string) => (count: number, of: number): void => progress.show(count / of, `${count} of ${of} jobs ${what}`)
   // The first thousands warm the nodes up; what is measured comes behind them.
-  await filler.upTo(Math.min(5000, tenth), () => {})
+  await filler.upTo(Math.min(WARM_JOBS_MAX, tenth >> 1), () => {})
   const addAtSmall = await filler.upTo(tenth, show('added'))
   const small = memoryOf(cluster)
   const addAtLarge = await filler.upTo(wanted.jobs, show('added'))
