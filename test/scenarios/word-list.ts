@@ -64,7 +64,5 @@ export class WordList implements Machine {
     return Infinity
   }
 
-  loaded(): void {}
-
   unreadable(): void {}
 }

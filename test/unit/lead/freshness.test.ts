@@ -2,9 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Now } from '@horus/core/actor'
 import { localEndpoint } from '@horus/core/lead/endpoint'
+import type { Leased } from '@horus/core/lead/delivery'
 import { type Led, Service } from '@horus/core/lead/service'
 import type { ClientMessage } from '@horus/core/message/client'
-import { Code } from '@horus/core/message/command'
+import { addBody, Code, logTable, Operation } from '@horus/core/message/command'
+import { writeAddItem } from '@horus/core/message/jobs'
+import { encode, Writer } from '@horus/core/message/layout'
 import type { Hosted } from '@horus/core/replica/hosted'
 import { JobMachine, type JobMachineOutbox } from '@horus/core/replica/job-machine'
 import type { ConnectionId, ShardId } from '@horus/core/units'
@@ -25,6 +28,34 @@ test('a leader that may have been followed by another tells no worker what its l
   led.leadsSurely = () => true
   service.beat(now, from, { ...beat, stamp: 1300 })
   assert.deepEqual(sent, [{ kind: 'beatAnswer', shard, session: 3, stamp: 1300, leaseClock: 900 }])
+})
+
+test('what waited for its payload leaves only while nobody else can lead', () => {
+  const sent: ClientMessage[] = []
+  let isHeld = true
+  const items = new Writer()
+  writeAddItem(items, 0, new Uint8Array([1]), undefined)
+  const body = encode(addBody, { partition: 1, names: ['bill'], count: 1, items: items.take() } as never)
+  const entry = logTable.encode({ kind: 'command', leaseNow: 0, wallNow: 0, shard, session: 3, sequence: 1, lowest: 1, stamp: 0, operation: Operation.add, body } as never)
+  const books = { hasSession: () => true, leaseOf: () => (isHeld ? { session: 3, token: 20, deadline: 2000, leaseMs: 100, attempt: 1, maxAttempts: 5, entryIndex: 11, ordinal: 0 } : undefined) }
+  const led = { shard, books, proposable: 'yes', leadsSurely: () => false, leaseNow: () => 900, entry: () => entry, send: (_to: unknown, message: ClientMessage) => sent.push(message) }
+  const service = new Service(led as unknown as Led)
+  service.beat(now, from, { kind: 'beat', shard, session: 3, stamp: 1234 } as unknown as ClientMessage & { kind: 'beat' })
+  const lease = { partition: 1, session: 3, token: 20, deadline: 2000, leaseMs: 100, jobs: [1] } as unknown as Leased
+  service.leased(lease)
+  service.turn(now)
+  assert.deepEqual(sent, [])
+  led.leadsSurely = () => true
+  service.turn(now)
+  assert.deepEqual(sent.map(({ kind }) => kind), ['deliver'])
+  led.leadsSurely = () => false
+  service.leased(lease)
+  service.turn(now)
+  // The books have caught up with the leader that acknowledged the end of the lease.
+  isHeld = false
+  led.leadsSurely = () => true
+  service.turn(now)
+  assert.equal(sent.length, 1)
 })
 
 test('I11: a peer that makes up sessions leaves nothing behind at the leader', () => {

@@ -42,7 +42,6 @@ class Stand {
       wake: () => {},
       turn: () => {},
       wakeAt: () => Infinity,
-      loaded: () => {},
       unreadable: (index) => this.heard.push(`without ${index}`),
     }
     const out: HostedOutbox = {

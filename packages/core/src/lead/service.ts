@@ -148,7 +148,6 @@ export class Service {
       if (holds.has(key(lease))) continue
       this.#led.send(from, { kind: 'lost', shard, session, partition: lease.partition, reason: LostReason.unknown, jobs: [lease] })
     }
-    this.#deliver()
   }
 
   gone(endpoint: Endpoint): void {
@@ -194,18 +193,14 @@ export class Service {
 
   turn(now: Now): void {
     if (this.#led.proposable === 'yes') this.#demands.plan(this.#led.books, (plan) => this.#acquire(now, plan))
-    this.#deliver()
-  }
-
-  /** A payload that was asked for can be read now. */
-  loaded(): void {
-    this.#deliver()
+    // What has waited for its payload may be under way for a leader that was followed by another while it stood still: that one may have
+    // acknowledged the end of the lease since.
+    if (this.#led.leadsSurely(now)) this.#deliveries.send((session) => this.#presences.of(session))
   }
 
   /** Who waits for it goes without: its jobs are lost to their worker when their leases end, and nobody waits behind them. */
   unreadable(index: LogIndex): void {
     this.#deliveries.unreadable(index)
-    this.#deliver()
   }
 
   /** What is kept for clients. */
@@ -279,10 +274,6 @@ export class Service {
     if (effect.kind === 'add') this.#demands.addApplied(effect.partition)
     else if (effect.kind === 'free') this.#demands.freeing(effect.partition, effect.session, -effect.count)
     else this.#demands.acquireApplied(effect.partition, effect.session, effect.count)
-  }
-
-  #deliver(): void {
-    this.#deliveries.send((session) => this.#presences.of(session))
   }
 
   #answer(to: Endpoint, session: SessionNumber, sequence: number, code: Code, body: Uint8Array): void {

@@ -191,7 +191,6 @@ export class Hosted {
     this.#repair.loaded()
     this.#waitsForEntry = false
     this.master.receive(now, { kind: 'loaded' }, this.#masterOutbox)
-    this.machine.loaded()
     this.#settle(now)
   }
 
@@ -270,7 +269,6 @@ export class Hosted {
     this.#missing.delete(index)
     this.#readAgainAt = -Infinity
     this.master.receive(this.#now, { kind: 'loaded' }, this.#masterOutbox)
-    this.machine.loaded()
   }
 
   linkDown(now: Now, node: NodeId): void {

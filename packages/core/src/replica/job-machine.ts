@@ -145,10 +145,6 @@ export class JobMachine implements Machine, ShardService {
     return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#tickAt)
   }
 
-  loaded(): void {
-    if (this.#leads) this.#service.loaded()
-  }
-
   unreadable(index: LogIndex): void {
     if (this.#leads) this.#service.unreadable(index)
   }

@@ -18,12 +18,10 @@ export interface Machine {
   lead(leads: boolean): void
   /** Its time has come: what is due is noted, and done in the next turn. */
   wake(now: Now): void
-  /** Once a turn: a leader proposes what is due. */
+  /** Once a turn, and after every input to its copy: a leader proposes what is due, and sends what can be read now. */
   turn(now: Now): void
   /** When `turn` next has something to do by itself; Infinity when idle. */
   wakeAt(now: Now): number
-  /** An entry that was fetched can be read now. */
-  loaded(): void
   /** A fetch has ended: this entry cannot be read. */
   unreadable(index: LogIndex): void
 }

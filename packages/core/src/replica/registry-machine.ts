@@ -105,8 +105,6 @@ export class RegistryMachine implements Machine, HostedRegistry {
     return Infinity
   }
 
-  loaded(): void {}
-
   unreadable(): void {}
 
   readonly #feedOutbox: RegistryFeedOutbox = { send: (to, message) => this.#out.send(to, message) }
