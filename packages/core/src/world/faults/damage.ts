@@ -47,7 +47,7 @@ export function drawDamage(random: Random): DamagePlan {
 const RESTART_MS_MAX = 1500
 const ROT_BYTES_MAX = 600
 
-export interface Spot {
+interface Spot {
   readonly file: string
   readonly at: number
 }
@@ -79,9 +79,7 @@ export class DamageFaults implements FaultSource {
     if (node === undefined || !this.#hands.guard.mayDamage(node)) return NOBODY
     const spot = provenSpot(node.disk, random)
     if (spot === undefined) return NOBODY
-    const { disk } = node
-    const serial = disk.serial(spot.file)
-    this.#hands.guard.damaged(node, () => node.disk === disk && disk.serial(spot.file) === serial)
+    tellOfDamage(this.#hands, node, spot.file)
     harm(node.disk, spot, random)
     if (random.chance(this.#plan.rereadChance)) this.#restart(node, random)
     return [node]
@@ -131,16 +129,28 @@ export class DamageFaults implements FaultSource {
   }
 }
 
-export function journalFiles(device: SimulatedDevice): readonly { readonly name: string; readonly size: number }[] {
+/** The guard hears of it: damage lasts as long as the file stands for what it does now. */
+export function tellOfDamage({ guard }: Hands, node: NodeProcess, file: string): void {
+  const { disk } = node
+  const serial = disk.serial(file)
+  guard.damaged(node, () => node.disk === disk && disk.serial(file) === serial)
+}
+
+function journalFiles(device: SimulatedDevice): readonly { readonly name: string; readonly size: number }[] {
   return device.files().filter(({ name }) => name.startsWith('journal-'))
+}
+
+/** The segments of the journal that hold durable writes, the newest last. */
+export function writtenSegments(device: SimulatedDevice): readonly { readonly name: string; readonly newest: number; readonly reach: number }[] {
+  return journalFiles(device).flatMap(({ name }) => {
+    const bounds = name.includes('spare') ? undefined : device.written(name)
+    return bounds === undefined ? [] : [{ name, ...bounds }]
+  })
 }
 
 /** A place that was flushed, and is followed by a durable write that says so, which begins in a later sector: a whole one may be lost. */
 export function provenSpot(device: SimulatedDevice, random: Random): Spot | undefined {
-  const written = journalFiles(device).flatMap(({ name }) => {
-    const bounds = name.includes('spare') ? undefined : device.written(name)
-    return bounds === undefined ? [] : [{ name, ...bounds }]
-  })
+  const written = writtenSegments(device)
   const last = written.at(-1)
   if (last === undefined) return undefined
   const file = random.chance(0.5) ? last : random.pick(written)

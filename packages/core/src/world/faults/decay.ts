@@ -5,7 +5,7 @@ import type { Random } from '../../random.ts'
 import type { SimulatedDevice } from '../device.ts'
 import type { NodeProcess } from '../node.ts'
 import type { Process } from '../process.ts'
-import { journalFiles, provenSpot } from './damage.ts'
+import { provenSpot, tellOfDamage, writtenSegments } from './damage.ts'
 import { type FaultSource, type Hands, NOBODY, type Occasion, type Strike } from './source.ts'
 import { every, share } from './swarm.ts'
 
@@ -111,10 +111,8 @@ export class DecayFaults implements FaultSource {
 
   #spoil(node: NodeProcess, area: Area | undefined): boolean {
     if (area === undefined) return false
-    const { disk } = node
-    const serial = disk.serial(area.file)
-    this.#hands.guard.damaged(node, () => node.disk === disk && disk.serial(area.file) === serial)
-    for (let at = area.from; at < area.to; at += ROT_EVERY_BYTES) disk.rot(area.file, at)
+    tellOfDamage(this.#hands, node, area.file)
+    for (let at = area.from; at < area.to; at += ROT_EVERY_BYTES) node.disk.rot(area.file, at)
     return true
   }
 
@@ -137,19 +135,12 @@ interface Area {
 
 /** Both of what stands at the beginning of the newest segment, where a later write shows that they were flushed. */
 function beginning(disk: SimulatedDevice): Area | undefined {
-  const file = segments(disk).at(-1)
+  const file = writtenSegments(disk).at(-1)
   return file === undefined || file.newest < BEGINNING_BYTES ? undefined : { file: file.name, from: 0, to: BEGINNING_BYTES }
 }
 
 /** What was written last to the segment before the newest. */
 function recent(disk: SimulatedDevice, random: Random): Area | undefined {
-  const file = segments(disk).at(-2)
+  const file = writtenSegments(disk).at(-2)
   return file && { file: file.name, from: Math.max(0, file.newest - random.pick([0, 2, 16, 256]) * 1024), to: file.newest + 512 }
-}
-
-function segments(disk: SimulatedDevice): readonly { readonly name: string; readonly newest: number }[] {
-  return journalFiles(disk).flatMap(({ name }) => {
-    const bounds = name.includes('spare') ? undefined : disk.written(name)
-    return bounds === undefined ? [] : [{ name, newest: bounds.newest }]
-  })
 }
