@@ -6,15 +6,16 @@
 //! Rates of adding and draining are told for the small backlog too (the first and the last jobs), so that the large one can be
 //! held against it in one run.
 
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { helpOfFlags, readCommandLine } from '@horus/node/cli/flags'
 import { facts, Progress } from '@horus/node/cli/output'
-import { randomSubnet } from '@horus/node/local/addresses'
-import { LocalCluster, type LocalNode } from '@horus/node/local/cluster'
+import type { LocalCluster, LocalNode } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
 import { allMastersLive, shardOfTopic } from '@horus/node/local/watch'
 import type { AddOptions, Horus } from '@horus/sdk'
+import { withCluster } from './founded.ts'
+import { residentBytes } from './memory.ts'
 
 const FLAGS = {
   jobs: { value: 'N', help: 'how many wait; default 1000000' },
@@ -27,7 +28,6 @@ const FLAGS = {
 }
 const TOPIC = 'backlog'
 const WARM_JOBS_MAX = 5000
-const FOUND_MS_MAX = 30_000
 const RESTART_MS_MAX = 600_000
 const DRAIN_MS_MAX = 3_600_000
 /** After the last job is done, segments are let go at the node's leisure. */
@@ -56,20 +56,13 @@ export async function run(args: readonly string[]): Promise<void> {
     withOptions: line.has('options'),
   }
   const json = line.has('json')
-  const cluster = new LocalCluster({ cluster: `backlog-${process.pid}`, subnet: await randomSubnet(3), expect: 3 })
-  try {
-    const figures = await measure(cluster, wanted, new Progress(json ? { write: () => {} } : process.stdout))
-    if (json) process.stdout.write(`${JSON.stringify(figures)}\n`)
-    else process.stdout.write(`${facts(Object.entries(figures).map(([name, value]) => [name, typeof value === 'number' ? value : value.join(' ')]))}\n`)
-  } finally {
-    await cluster.close()
-  }
+  const figures = await withCluster('backlog', 3, (cluster) => measure(cluster, wanted, new Progress(json ? { write: () => {} } : process.stdout)))
+  if (json) process.stdout.write(`${JSON.stringify(figures)}\n`)
+  else process.stdout.write(`${facts(Object.entries(figures).map(([name, value]) => [name, typeof value === 'number' ? value : value.join(' ')]))}\n`)
 }
 
 async function measure(cluster: LocalCluster, wanted: Wanted, progress: Progress) {
-  await cluster.start()
   const horus = await cluster.connect()
-  await until('the cluster is founded', async () => allMastersLive(cluster, await horus.status()), FOUND_MS_MAX)
   const filler = new Filler(horus, wanted)
   const tenth = Math.floor(wanted.jobs / 10)
   const show = (what: string) => (count: number, of: number): void => progress.show(count / of, `${count} of ${of} jobs ${what}`)
@@ -202,15 +195,8 @@ function bytesBelow(folder: string): number {
   }, 0)
 }
 
-/** Resident memory of each node, from Linux's /proc; zero where there is none. */
 function memoryOf(cluster: LocalCluster): readonly number[] {
-  return cluster.nodes.map(({ pid }) => {
-    try {
-      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
-    } catch {
-      return 0
-    }
-  })
+  return cluster.nodes.map(({ pid }) => residentBytes(pid))
 }
 
 const round = (value: number): number => Math.round(value * 100) / 100

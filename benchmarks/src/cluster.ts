@@ -9,14 +9,13 @@
 import { fileURLToPath } from 'node:url'
 import { helpOfFlags, readCommandLine } from '@horus/node/cli/flags'
 import { facts, Progress } from '@horus/node/cli/output'
-import { randomSubnet } from '@horus/node/local/addresses'
 import { Child } from '@horus/node/local/children'
-import { LocalCluster } from '@horus/node/local/cluster'
+import type { LocalCluster } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
-import { allMastersLive } from '@horus/node/local/watch'
-import { Horus } from '@horus/sdk'
 import type { BenchSettings, FromPublisher, FromWorker, ToPublisher } from './cluster-settings.ts'
 import { cpuMicros } from './cpu.ts'
+import { withCluster } from './founded.ts'
+import { quantile } from './quantile.ts'
 
 const FLAGS = {
   jobs: { value: 'N', help: 'how many at full speed; default 400000' },
@@ -31,7 +30,6 @@ const FLAGS = {
 const PUBLISHER_SCRIPT = fileURLToPath(new URL('./cluster-publisher.js', import.meta.url))
 const WORKER_SCRIPT = fileURLToPath(new URL('./cluster-worker.js', import.meta.url))
 const TOPIC = 'bench'
-const FOUND_MS_MAX = 30_000
 const RUN_MS_MAX = 600_000
 
 export const help = (): string => helpOfFlags(FLAGS)
@@ -48,24 +46,16 @@ export async function run(args: readonly string[]): Promise<void> {
     pickups: line.number('pickups', 500, 1, 100_000),
   }
   const json = line.has('json')
-  const cluster = new LocalCluster({ cluster: `bench-${process.pid}`, subnet: await randomSubnet(nodes), expect: nodes })
-  try {
-    const figures = await measure(cluster, { ...wanted, cluster: cluster.name, seeds: cluster.addresses, topic: TOPIC }, new Progress(json ? { write: () => {} } : process.stdout))
-    if (json) process.stdout.write(`${JSON.stringify(figures)}\n`)
-    else {
-      const { pickupMs, ...rest } = figures
-      process.stdout.write(`${facts([...Object.entries(rest), ['pickup p50', `${pickupMs.p50} ms`], ['pickup p99', `${pickupMs.p99} ms`]])}\n`)
-    }
-  } finally {
-    await cluster.close()
+  const figures = await withCluster('bench', nodes, (cluster) =>
+    measure(cluster, { ...wanted, cluster: cluster.name, seeds: cluster.addresses, topic: TOPIC }, new Progress(json ? { write: () => {} } : process.stdout)))
+  if (json) process.stdout.write(`${JSON.stringify(figures)}\n`)
+  else {
+    const { pickupMs, ...rest } = figures
+    process.stdout.write(`${facts([...Object.entries(rest), ['pickup p50', `${pickupMs.p50} ms`], ['pickup p99', `${pickupMs.p99} ms`]])}\n`)
   }
 }
 
 async function measure(cluster: LocalCluster, settings: BenchSettings, progress: Progress) {
-  await cluster.start()
-  const watcher = await Horus.connect({ cluster: cluster.name, seeds: cluster.addresses })
-  await until('the cluster is founded', async () => allMastersLive(cluster, await watcher.status(), Math.min(3, cluster.nodes.length)), FOUND_MS_MAX)
-  await watcher.close()
   const role = (script: string, onMessage: (message: unknown) => void): Child => new Child(script, { args: [JSON.stringify(settings)], onMessage })
   let published: FromPublisher | undefined
   let worked: FromWorker | undefined
@@ -109,7 +99,3 @@ async function measure(cluster: LocalCluster, settings: BenchSettings, progress:
 }
 
 const hundredths = (value: number): number => Math.round(value * 100) / 100
-
-function quantile(sorted: readonly number[], fraction: number): number {
-  return Math.round((sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? 0) * 1000) / 1000
-}

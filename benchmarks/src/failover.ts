@@ -7,11 +7,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { helpOfFlags, readCommandLine } from '@horus/node/cli/flags'
 import { facts, Progress } from '@horus/node/cli/output'
-import { randomSubnet } from '@horus/node/local/addresses'
-import { LocalCluster } from '@horus/node/local/cluster'
+import type { LocalCluster } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
 import { allMastersLive, isLive, shardOfTopic } from '@horus/node/local/watch'
 import type { Horus } from '@horus/sdk'
+import { withCluster } from './founded.ts'
+import { quantile } from './quantile.ts'
 
 const FLAGS = {
   rounds: { value: 'N', help: 'of each kind; default 20' },
@@ -35,6 +36,14 @@ interface Gaps {
   readonly worst: number
 }
 
+interface Figures {
+  readonly rounds: number
+  readonly gapMs: Gaps
+  readonly drainGapMs: Gaps
+  readonly lost: number
+  readonly completed: number
+}
+
 export const help = (): string => helpOfFlags(FLAGS)
 
 export async function run(args: readonly string[]): Promise<void> {
@@ -43,23 +52,21 @@ export async function run(args: readonly string[]): Promise<void> {
   const nodes = line.number('nodes', 3, 3, 7)
   const json = line.has('json')
   const progress = new Progress(json ? { write: () => {} } : process.stdout)
-  const cluster = new LocalCluster({ cluster: `failover-${process.pid}`, subnet: await randomSubnet(nodes), expect: nodes })
-  try {
-    await cluster.start()
-    const load = await Load.begin(await cluster.connect())
-    const gaps: Record<Kind, number[]> = { kill: [], drain: [] }
-    for (let round = 0; round < 2 * rounds; round++) {
-      // In turns, so that a machine that grows slower hits both alike.
-      const kind = round % 2 === 0 ? 'kill' : 'drain'
-      gaps[kind].push(await strike(cluster, load, kind))
-      progress.show((round + 1) / (2 * rounds), `${round + 1} of ${2 * rounds} rounds`)
-    }
-    const { lost, completed } = await load.end()
-    progress.clear()
-    report({ rounds, gapMs: summary(gaps.kill), drainGapMs: summary(gaps.drain), lost, completed }, json)
-  } finally {
-    await cluster.close()
+  const figures = await withCluster('failover', nodes, (cluster) => measure(cluster, rounds, progress))
+  progress.clear()
+  report(figures, json)
+}
+
+async function measure(cluster: LocalCluster, rounds: number, progress: Progress): Promise<Figures> {
+  const load = await Load.begin(await cluster.connect())
+  const gaps: Record<Kind, number[]> = { kill: [], drain: [] }
+  for (let round = 0; round < 2 * rounds; round++) {
+    // In turns, so that a machine that grows slower hits both alike.
+    const kind = round % 2 === 0 ? 'kill' : 'drain'
+    gaps[kind].push(await strike(cluster, load, kind))
+    progress.show((round + 1) / (2 * rounds), `${round + 1} of ${2 * rounds} rounds`)
   }
+  return { rounds, gapMs: summary(gaps.kill), drainGapMs: summary(gaps.drain), ...(await load.end()) }
 }
 
 /** Takes the lead from the node that has that of the topic's shard, and resolves to the longest time without a completion around that. */
@@ -158,11 +165,10 @@ class Load {
 
 function summary(gaps: readonly number[]): Gaps {
   const sorted = [...gaps].sort((a, b) => a - b)
-  const tenths = (value: number): number => Math.round(value * 10) / 10
-  return { median: tenths(sorted[(sorted.length - 1) >> 1] ?? 0), worst: tenths(sorted.at(-1) ?? 0) }
+  return { median: quantile(sorted, 0.5), worst: quantile(sorted, 1) }
 }
 
-function report(figures: { readonly rounds: number; readonly gapMs: Gaps; readonly drainGapMs: Gaps; readonly lost: number; readonly completed: number }, json: boolean): void {
+function report(figures: Figures, json: boolean): void {
   if (json) return void process.stdout.write(`${JSON.stringify(figures)}\n`)
   const { gapMs, drainGapMs, ...rest } = figures
   process.stdout.write(`${facts([
