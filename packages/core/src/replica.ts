@@ -340,6 +340,10 @@ export class Replica {
     this.#cluster.renew(this.#now)
   }
 
+  #hasLed(node: NodeId): boolean {
+    return [...this.#copies.hosted.values()].some((hosted) => hosted.started && hosted.master.lastLeader?.node === node)
+  }
+
   #meet(nodes: Iterable<NodeId>): void {
     this.#witness.meet(this.#now, nodes, this.#witnessOutbox)
   }
@@ -387,6 +391,7 @@ export class Replica {
       this.#observe({ kind: 'doubted', shard: hosted.shard, replica: hosted.master.self.replica })
       this.#o.event({ kind: 'log', level: 'error', text: `shard ${hosted.shard}: the disk does not hold everything that it held, so this copy counts as lost and is made anew from the other masters` })
     },
+    unreadable: (hosted, index) => this.#o.halt(`entry ${index} of shard ${hosted.shard} cannot be read, and no other master has it: started again, this node finds what its disk has lost, and has it made anew from the other masters`),
     removed: (hosted) => this.#note(() => this.#copies.retire(this.#now, hosted.shard)),
     log: (text) => this.#o.event({ kind: 'log', level: 'info', text }),
   }
@@ -427,8 +432,9 @@ export class Replica {
   #tellHint(hosted: Hosted): void {
     const { master, shard } = hosted
     if (master.role !== 'leader') return
-    const { epoch, voters } = master.configuration
-    this.#cluster.tellHint(this.#now, { shard, epoch, term: master.term, leader: this.#cluster.self, masters: voters.map((voter) => voter.node) })
+    // Whoever a change puts out is needed until its end is committed: one that was struck would leave on a hint without it.
+    const masters = [...new Set(master.voters.map((voter) => voter.node))]
+    this.#cluster.tellHint(this.#now, { shard, epoch: master.configuration.epoch, term: master.term, leader: this.#cluster.self, masters })
   }
 
   #led(): Hosted[] {
@@ -451,7 +457,7 @@ export class Replica {
       case 'durable':
       case 'returned':
       case 'witnessed':
-        return this.#witness.receive(from, message, this.#witnessOutbox)
+        return this.#witness.receive(from, message, this.#hasLed(from), this.#witnessOutbox)
       case 'entryWanted':
       case 'entryGiven':
         return this.#copies.hosted.get(message.shard)?.repair(this.#now, from, message)

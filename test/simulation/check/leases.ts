@@ -34,7 +34,7 @@ export class LeasesChecker implements Checker {
     const owner = story.owners.get(lease.token)
     if (owner !== undefined && owner !== lease.client) this.#report.broken('I2', `token ${lease.token} of ${lease.job} was given to ${owner} and to ${lease.client}`)
     story.owners.set(lease.token, lease.client)
-    if (story.completedToken !== undefined && lease.token > story.completedToken) this.#report.broken('I3', `${lease.job} was completed under token ${story.completedToken} and then leased to ${lease.client} under ${lease.token}`)
+    if (story.completedToken !== undefined && lease.token >= story.completedToken) this.#report.broken('I3', `${lease.job} was completed under token ${story.completedToken} and then leased to ${lease.client} under ${lease.token}`)
     const earlier = story.holders.get(lease.client)
     if (earlier !== undefined && earlier.token > lease.token) this.#report.broken('I2', `${lease.client} holds ${lease.job} under ${earlier.token} and got it again under ${lease.token}`)
     story.holders.set(lease.client, lease)

@@ -46,7 +46,7 @@ export class MemoryChecker implements Checker {
   }
 
   #claimed(node: NodeProcess, { shard, replica, term, vote, match }: Claimed): void {
-    const key = keyOf(shard, replica)
+    const key = keyOf(node, shard, replica)
     if (this.#doubtful.has(key)) this.#report.broken('doubt', `replica ${replica} of shard ${shard} on ${node.name} was found doubtful, and has voted or acknowledged something`)
     const promised = this.#promised.get(key)
     if (promised === undefined || promised.term < term) this.#promised.set(key, { term, vote, match })
@@ -58,7 +58,7 @@ export class MemoryChecker implements Checker {
   }
 
   #resumed(node: NodeProcess, resumed: Resumed): void {
-    const key = keyOf(resumed.shard, resumed.replica)
+    const key = keyOf(node, resumed.shard, resumed.replica)
     if (resumed.suspect) this.#doubtful.add(key)
     else {
       const who = `replica ${resumed.replica} of shard ${resumed.shard} on ${node.name}`
@@ -76,6 +76,7 @@ function forgottenBy(who: string, { term, vote, last }: Resumed, promised: Promi
   return last < promised.match ? { invariant: 'memory', text: `${who} counts after a start with a log that ends at ${last}, and has acknowledged ${promised.match} in term ${term}` } : undefined
 }
 
-function keyOf(shard: ShardId, replica: ReplicaNumber): string {
-  return `${shard}/${replica}`
+/** A change that is lost with its leader may have given a node the number that the next change gives to another. */
+function keyOf(node: NodeProcess, shard: ShardId, replica: ReplicaNumber): string {
+  return `${node.nodeId}/${shard}/${replica}`
 }

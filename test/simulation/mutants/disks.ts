@@ -81,4 +81,22 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     find: '    if (!this.#repair.want(now, index)) return false\n',
     replace: '    if (index > 0) return false\n',
   },
+  {
+    name: 'a sector that can be read is lost with the one before',
+    file: 'journal/window.ts',
+    find: '    const whole = to - (to % SECTOR_BYTES)\n    return whole > at ? whole : Math.min(this.#end, at - (at % SECTOR_BYTES) + SECTOR_BYTES)',
+    replace: '    return to',
+  },
+  {
+    name: 'masters that are met later are not asked',
+    file: 'replica.ts',
+    find: '    this.#witness.meet(this.#now, nodes, this.#witnessOutbox)',
+    replace: '    if (this.#now.monotonic < 0) this.#witness.meet(this.#now, nodes, this.#witnessOutbox)',
+  },
+  {
+    name: 'a copy in doubt does not yield',
+    file: 'replica/copies.ts',
+    find: 'if (!isSuspect && (message.term < term || (isMember && !doubted)))',
+    replace: 'if (message.term < term || (isMember && !doubted))',
+  },
 ]

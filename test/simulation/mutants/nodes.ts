@@ -45,4 +45,10 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     find: ' && !around.isLeaving(peer.node)).map((peer) => peer.node)],',
     replace: ').map((peer) => peer.node)],',
   },
+  {
+    name: 'hints leave out whom a change puts out before it is committed',
+    file: 'replica.ts',
+    find: 'new Set(master.voters.map((voter) => voter.node))',
+    replace: 'new Set(master.configuration.voters.map((voter) => voter.node))',
+  },
 ]

@@ -26,6 +26,8 @@ class Stand {
   readonly hosted: Hosted
   /** Entries that were written anew. */
   readonly written: LogRecord[] = []
+  /** Entries that were put into memory only. */
+  readonly recalled: number[] = []
   readonly #log: LogRecord[] = []
   #ticket = 0
   #durable = 0
@@ -49,13 +51,14 @@ class Stand {
       send: (_to, message) => this.sent.push(message),
       journal: (_now, input) => {
         if (input.kind === 'fetch') this.fetches++
+        if (input.kind === 'recall') this.recalled.push(input.entry.index)
         if (input.kind === 'payloads') this.written.push(...input.entries)
         if (input.kind !== 'append') return
         for (const entry of input.entries) this.#log.splice(entry.index - 1, Infinity, entry)
       },
       entry: (_shard, index) => (this.reads ? this.#log[index - 1]?.bytes : undefined),
       entries: (_shard, from, to) => (this.reads ? this.#log.slice(from - 1, to) : undefined),
-      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, doubted: () => {}, removed: () => {}, log: () => {},
+      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, doubted: () => {}, unreadable: (_hosted, index) => this.heard.push(`ends for ${index}`), removed: () => {}, log: () => {},
     }
     const birth = birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)])
     const recovered = { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }
@@ -135,12 +138,54 @@ test('a master gives what is committed to those that ask, and nothing else to an
   const stand = new Stand()
   stand.message({ kind: 'append', term: 1, round: 1, prevIndex: 0, prevTerm: 0, commit: 1, entries: [{ term: 1, bytes: entryOf(7) }, { term: 1, bytes: entryOf(8) }] })
   stand.hosted.turn(stand.now)
-  const ask = (index: number, from: number, node: number): void => stand.hosted.repair(stand.now, nodeOf(node), { kind: 'entryWanted', shard: stand.hosted.shard, from: from as ReplicaNumber, to: 1 as ReplicaNumber, index: index as LogIndex })
+  const ask = (index: number, from: number, node: number, entryTerm = 0): void => stand.hosted.repair(stand.now, nodeOf(node), { kind: 'entryWanted', shard: stand.hosted.shard, from: from as ReplicaNumber, to: 1 as ReplicaNumber, index: index as LogIndex, entryTerm: entryTerm as Term })
   ask(2, 2, 1)
   ask(1, 2, 2)
   ask(1, 2, 1)
   const given = stand.sent.filter((message) => message.kind === 'entryGiven')
   assert.deepEqual(given.map(({ to, index, entryTerm, entry }) => [to, index, entryTerm, entry]), [[2, 1, 1, entryOf(7)]])
+})
+
+test('what is not committed is given to a copy that has an entry of the same term there, and to no other', () => {
+  const stand = new Stand()
+  stand.message({ kind: 'append', term: 2, round: 1, prevIndex: 0, prevTerm: 0, commit: 0, entries: [{ term: 2, bytes: entryOf(7) }] })
+  stand.hosted.turn(stand.now)
+  for (const entryTerm of [1, 2]) stand.hosted.repair(stand.now, nodeOf(1), { kind: 'entryWanted', shard: stand.hosted.shard, from: 2 as ReplicaNumber, to: 1 as ReplicaNumber, index: 1 as LogIndex, entryTerm: entryTerm as Term })
+  const given = stand.sent.filter((message) => message.kind === 'entryGiven')
+  assert.deepEqual(given.map(({ entryTerm, entry }) => [entryTerm, entry]), [[2, entryOf(7)]])
+})
+
+test('a leader asks for what it cannot read before it is committed, and takes only an entry of the same term', () => {
+  const stand = new Stand()
+  stand.reads = false
+  stand.elect()
+  stand.hosted.unreadable(stand.now, 1 as LogIndex)
+  assert.deepEqual(stand.sent.filter((message) => message.kind === 'entryWanted').map(({ index, entryTerm }) => [index, entryTerm]), [[1, 1]])
+  const give = (entryTerm: number): void => stand.hosted.repair(stand.now, nodeOf(1), { kind: 'entryGiven', shard: stand.hosted.shard, from: 2 as ReplicaNumber, to: 1 as ReplicaNumber, index: 1 as LogIndex, entryTerm: entryTerm as Term, entry: entryOf(7) })
+  give(2)
+  assert.deepEqual(stand.recalled, [])
+  give(1)
+  assert.deepEqual([stand.recalled, stand.written], [[1], []], 'it may be another tomorrow: it is not written as what is committed there')
+})
+
+test('a leader whose uncommitted entry nobody can give hands over, asks its disk again, and then wants its node to end', () => {
+  const stand = new Stand()
+  stand.reads = false
+  stand.elect()
+  stand.message({ kind: 'appendAnswer', term: 1, round: 1, accepted: false, match: 0, reached: 1 })
+  stand.hosted.unreadable(stand.now, 1 as LogIndex)
+  const hear = (): void => {
+    const { round } = stand.sent.filter((message) => message.kind === 'append').at(-1)!
+    stand.message({ kind: 'appendAnswer', term: 1, round, accepted: true, match: 0, reached: 0 })
+    stand.pass(100)
+  }
+  const fetches = stand.fetches
+  for (let times = 0; times < 100 && stand.fetches === fetches; times++) hear()
+  assert.ok(stand.fetches > fetches)
+  assert.equal(stand.heard.includes('ends for 1'), false)
+  stand.hosted.unreadable(stand.now, 1 as LogIndex)
+  for (let times = 0; times < 40; times++) hear()
+  assert.ok(stand.heard.includes('ends for 1'))
 })
 
 test('a leader that cannot get an entry anywhere hands over to one whose disk may', () => {

@@ -13,6 +13,8 @@ class Party implements WitnessOutbox {
   readonly node: NodeId
   readonly sent: { readonly to: NodeId; readonly message: WitnessMessage }[] = []
   verdict = ''
+  /** Nobody has led it since who asks. */
+  led = false
 
   constructor(number: number) {
     this.node = nodeOf(number)
@@ -45,7 +47,7 @@ function deliver(...parties: readonly Party[]): void {
     for (const from of parties) {
       for (const { to, message } of from.sent.splice(0)) {
         const receiver = parties.find(({ node }) => node === to)
-        receiver?.witness.receive(from.node, message, receiver)
+        receiver?.witness.receive(from.node, message, receiver.led, receiver)
         busy = true
       }
     }
@@ -134,4 +136,21 @@ test('before its start nobody is asked', () => {
   const early = new Party(0)
   early.witness.meet(time(0), [nodeOf(1)], early)
   assert.deepEqual([early.sent, early.witness.isCleared], [[], true])
+})
+
+test('whoever led lately is cleared only when another leads; that it has forgotten, it hears at once', () => {
+  const other = new Party(1).start(1, 0, [])
+  const before = new Party(0).start(1, 0, [])
+  before.witness.tell(other.node, 500, before)
+  deliver(before, other)
+  other.led = true
+  const again = new Party(0).start(2, 500, [other])
+  const old = new Party(0).start(3, 499, [other])
+  deliver(again, other)
+  deliver(old, other)
+  assert.deepEqual([again.verdict, old.verdict], ['', `forgotten, says ${nodeOf(1)}`])
+  other.led = false
+  again.witness.wake(time(60), again)
+  deliver(again, other)
+  assert.equal(again.verdict, 'cleared')
 })

@@ -52,6 +52,8 @@ export type JournalInput =
    * first place cannot be read, which are read here from now on.
    */
   | { readonly kind: 'payloads'; readonly shard: ShardId; readonly ticket: number; readonly entries: readonly JournalEntry[] }
+  /** An entry of the log that its place on the disk does not give, and another copy did: held in memory as if it had been read. */
+  | { readonly kind: 'recall'; readonly shard: ShardId; readonly entry: JournalEntry }
   /** The log up to `through`, which a durable snapshot covers, may go, but for the payloads of the entries in `keep` (sorted). */
   | { readonly kind: 'trim'; readonly shard: ShardId; readonly through: LogIndex; readonly keep: readonly LogIndex[] }
   /** After recovery: of the entries at or below the snapshot only these (sorted) are live payloads. */
@@ -156,6 +158,8 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
         return this.#snapshot(this.#hosted(input.shard), input)
       case 'payloads':
         return this.#payloads(this.#hosted(input.shard), input.ticket, input.entries, outbox)
+      case 'recall':
+        return this.#recall(this.#hosted(input.shard), input.entry)
       case 'trim':
         return this.#trim(input.shard, input.through, input.keep)
       case 'keep':
@@ -401,6 +405,10 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
       this.#gather(RecordKind.payload, shard, entry.index, entry.term, entry.bytes, i === entries.length - 1 ? ticket : NO_TICKET, cached)
     }
     if (entries.length === 0) this.#ticketOnly(shard, ticket, outbox)
+  }
+
+  #recall(shard: Hosted, entry: JournalEntry): void {
+    if (shard.tail.has(entry.index) && !shard.entries.has(entry.index)) this.#cache.put(shard.entries, entry, false)
   }
 
   #trim(id: ShardId, through: number, keep: readonly number[]): void {

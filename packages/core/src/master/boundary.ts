@@ -92,6 +92,8 @@ export type MasterInput =
   | { readonly kind: 'loaded' }
   /** The journal cannot read this entry any more. */
   | { readonly kind: 'unreadable'; readonly index: LogIndex }
+  /** It can be read now, or may be: another master gave it, or the disk is asked once more. */
+  | { readonly kind: 'readable'; readonly index: LogIndex }
   | { readonly kind: 'linkDown'; readonly node: NodeId }
   | { readonly kind: 'turn' }
   /** A read that must see everything committed before it: `readable` or `readRefused` follows. */

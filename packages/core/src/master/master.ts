@@ -66,6 +66,11 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
         m.unreadableThrough = Math.max(m.unreadableThrough, input.index) as LogIndex
         if (m.lead) onLoaded(m, now, out)
         break
+      case 'readable':
+        if (input.index === m.unreadableThrough) m.unreadableThrough = 0 as LogIndex
+        if (m.lead) onLoaded(m, now, out)
+        else if (m.waitsForStamps) electionTimeout(m, now, out)
+        break
       case 'linkDown':
         this.#linkDown(now, input.node)
         break
@@ -132,6 +137,11 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
 
   get leader(): Peer | undefined {
     return this.#state.leader
+  }
+
+  /** Who led this copy last, in this run of the node: a lost leader until there is another one. */
+  get lastLeader(): Peer | undefined {
+    return this.#state.lastLeader
   }
 
   /** The oldest entry that the log still has. */

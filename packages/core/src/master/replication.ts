@@ -66,7 +66,7 @@ export function onAppendAnswer(m: MasterState, now: Now, out: MasterOutbox, from
   if (message.suspect) return peer.distrust()
   if (peer.suspect || !noteRound(m, peer, message.round)) return
   const advanced = message.accepted ? accepted(m, peer, message) : refused(m, now, out, peer, message)
-  if (message.accepted && hasOldSnapshot(peer, message)) openSnapshot(now, out, peer)
+  if (message.accepted && hasOldSnapshot(m, now, peer, message)) openSnapshot(now, out, peer)
   feed(m, now, out, peer)
   if (advanced) {
     advance(m, now, out)
@@ -156,9 +156,14 @@ function accepted(m: MasterState, peer: Progress, message: AppendAnswer): boolea
   return advanced
 }
 
-/** The snapshot that was sent has arrived, but the log in front of it went while it was on its way: a newer one is needed. */
-function hasOldSnapshot(peer: Progress, message: AppendAnswer): boolean {
-  return peer.stage === 'snapshot' && peer.sending?.source !== undefined && Math.max(peer.match, message.reached) >= peer.sending.source.index
+/**
+ * The snapshot that was sent has arrived, but the log in front of it went while it was on its way: a newer one is needed. At most one
+ * a heartbeat, and none that says the same again: each is answered, and asks the question anew.
+ */
+function hasOldSnapshot(m: MasterState, now: Now, peer: Progress, message: AppendAnswer): boolean {
+  const source = peer.stage === 'snapshot' ? peer.sending?.source : undefined
+  if (source === undefined || Math.max(peer.match, message.reached) < source.index) return false
+  return m.commitIndex > source.index && now.monotonic - peer.sending!.since >= m.settings.heartbeatMs
 }
 
 function openSnapshot(now: Now, out: MasterOutbox, peer: Progress): void {
@@ -191,6 +196,8 @@ function refused(m: MasterState, now: Now, out: MasterOutbox, peer: Progress, me
 function feed(m: MasterState, now: Now, out: MasterOutbox, peer: Progress): void {
   const lead = m.lead!
   if (peer.suspect) return
+  // What is not committed is in no snapshot: there is nothing to send until the entry can be read.
+  if (peer.next <= m.unreadableThrough && m.unreadableThrough > m.commitIndex) return
   if (peer.stage !== 'snapshot' && (peer.next <= m.log.base || peer.next <= m.unreadableThrough)) {
     // The log does not go back so far any more.
     peer.restart('snapshot', peer.next)

@@ -52,9 +52,12 @@ export class SnapshotSending {
   sent = 0
   #round = 0
   #started = false
+  /** When it was opened. */
+  readonly since: Instant
   #progressAt: Instant
 
   constructor(now: Instant) {
+    this.since = now
     this.#progressAt = now
   }
 
@@ -100,7 +103,8 @@ export class SnapshotSending {
   }
 
   clone(): SnapshotSending {
-    const copy = new SnapshotSending(this.#progressAt)
+    const copy = new SnapshotSending(this.since)
+    copy.#progressAt = this.#progressAt
     copy.source = this.source
     copy.acknowledged = this.acknowledged
     copy.sent = this.sent
@@ -110,7 +114,7 @@ export class SnapshotSending {
   }
 
   mix(hash: Hash, now: Instant): void {
-    hash.number(this.source?.index ?? -1).number(this.acknowledged).number(this.sent).number(this.#round).word(this.#started ? 1 : 0).number(now - this.#progressAt)
+    hash.number(this.source?.index ?? -1).number(this.acknowledged).number(this.sent).number(this.#round).word(this.#started ? 1 : 0).number(now - this.since).number(now - this.#progressAt)
   }
 }
 

@@ -88,6 +88,8 @@ export class MasterState {
 
   role: 'follower' | 'preCandidate' | 'candidate' | 'leader' = 'follower'
   leader: Peer | undefined
+  /** Whom this copy followed last, or itself where it led after that; kept when that leader is lost. */
+  lastLeader: Peer | undefined
   told: { role: Role; term: Term; leader: Peer | undefined } | undefined
   /** The last sign of a leader that counts for keeping to it. */
   leaderAt = -Infinity as Instant
@@ -327,6 +329,7 @@ export function follow(m: MasterState, now: Now, out: MasterOutbox, term: Term, 
   m.campaign = undefined
   m.readings = []
   m.leader = leader
+  m.lastLeader = leader ?? m.lastLeader
   resetElection(m, now)
 }
 

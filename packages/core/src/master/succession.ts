@@ -16,7 +16,7 @@ export function takeLead(m: MasterState, now: Now, out: MasterOutbox): void {
   const { monotonic } = now
   const lead = new Leadership(monotonic)
   m.role = 'leader'
-  m.leader = m.self
+  m.leader = m.lastLeader = m.self
   m.campaign = undefined
   m.receiving = undefined
   m.hastyUntil = -Infinity as Instant

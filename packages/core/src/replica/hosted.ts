@@ -53,6 +53,8 @@ export interface HostedOutbox {
   restored(hosted: Hosted): void
   /** The copy is not what it acknowledged: it has to be replaced. */
   doubted(hosted: Hosted): void
+  /** An entry that this copy must pass on can be had from no disk: the node is to end, and to find out at its next start what is lost. */
+  unreadable(hosted: Hosted, index: LogIndex): void
   /** The copy is out of its shard's configuration: its data may go. */
   removed(hosted: Hosted): void
   log(text: string): void
@@ -203,7 +205,7 @@ export class Hosted {
     const isApplied = index <= this.#applied
     // One that has gone while it was read is missed by nobody.
     if (isApplied && !this.machine.needs(index)) this.#goWithout(index)
-    else if (index > this.#committed || !this.#mend(now, index)) this.#cannotRead(now, index)
+    else if (!this.#mend(now, index)) this.#cannotRead(now, index)
     this.#settle(now)
   }
 
@@ -221,6 +223,17 @@ export class Hosted {
     if (this.master.role !== 'leader' || this.#handedOver === this.master.term) return
     this.#handedOver = this.master.term
     this.master.receive(now, { kind: 'transfer', to: undefined }, this.#masterOutbox)
+  }
+
+  /**
+   * No other master has given it. One that is not committed may be on this disk alone, and then nobody else can lead either: the disk is
+   * asked once more, and after that the copy is as good as lost.
+   */
+  #givenUp(now: Now, index: LogIndex): void {
+    if (index <= this.#committed || this.master.role !== 'leader') return this.#cannotRead(now, index)
+    if (this.#handedOver === this.master.term) return this.#out.unreadable(this, index)
+    this.#cannotRead(now, index)
+    this.master.receive(now, { kind: 'readable', index }, this.#masterOutbox)
   }
 
   #goWithout(index: LogIndex): void {
@@ -259,16 +272,19 @@ export class Hosted {
       termOf: (index) => this.master.termAt(index) ?? (0 as Term),
       fetch: (index) => this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from: index, to: index, maxBytes: 1 }),
       mended: (index, term, bytes) => this.#mended(index, term, bytes),
-      givenUp: (index) => this.#cannotRead(this.#now, index),
+      givenUp: (index) => this.#givenUp(this.#now, index),
     }
   }
 
   #mended(index: LogIndex, term: Term, bytes: Uint8Array): void {
     if (index <= this.#applied && !this.machine.needs(index)) return
-    this.#out.journal(this.#now, { kind: 'payloads', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), entries: [{ index, term, bytes: bytes.slice() }] })
+    const entry = { index, term, bytes: bytes.slice() }
+    // What is not committed may be another tomorrow, and must then not be found under this index.
+    if (index > this.#committed) this.#out.journal(this.#now, { kind: 'recall', shard: this.shard, entry })
+    else this.#out.journal(this.#now, { kind: 'payloads', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), entries: [entry] })
     this.#missing.delete(index)
     this.#readAgainAt = -Infinity
-    this.master.receive(this.#now, { kind: 'loaded' }, this.#masterOutbox)
+    this.master.receive(this.#now, { kind: 'readable', index }, this.#masterOutbox)
   }
 
   linkDown(now: Now, node: NodeId): void {

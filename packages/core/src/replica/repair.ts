@@ -1,14 +1,15 @@
-//! What a copy does about committed entries that its own disk cannot give back: it asks the other masters, one after the other,
-//! and answers those that ask it.
+//! What a copy does about entries that its own disk cannot give back: it asks the other masters, one after the other, and answers
+//! those that ask it.
 //!
-//!   unreadable ─▶ wanted ──asked──▶ given ─▶ written anew, under the same index
+//!   unreadable ─▶ wanted ──asked──▶ given ─▶ here again, under the same index
 //!                    └─ nobody had it, all have been asked often enough ─▶ given up: deliveries pass it over, until it is wanted again
 //!
-//! A committed entry is the same on all masters for ever, so the first answer is as good as any.
+//! A committed entry is the same on all masters for ever, so the first answer is as good as any. Of one that is not committed
+//! yet, only the same term's is the same.
 
 import type { Now } from '../actor.ts'
 import type { Peer } from '../master/boundary.ts'
-import type { EntryGiven, RepairMessage } from '../message/repair.ts'
+import type { EntryGiven, EntryWanted, RepairMessage } from '../message/repair.ts'
 import type { LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
 
 /** Between two questions about one entry: longer than a disk usually takes, since whoever is asked may have to read it. */
@@ -40,7 +41,7 @@ export interface RepairHost {
 export class Repair {
   readonly #host: RepairHost
   readonly #wanted = new Map<LogIndex, { questions: number; askAt: number }>()
-  readonly #asked: { readonly index: LogIndex; readonly by: Peer }[] = []
+  readonly #asked: { readonly index: LogIndex; readonly entryTerm: Term; readonly by: Peer }[] = []
 
   constructor(host: RepairHost) {
     this.#host = host
@@ -70,12 +71,15 @@ export class Repair {
     if (message.to !== this.#host.self.replica) return
     const by = { replica: message.from, node: from }
     if (message.kind === 'entryGiven') this.#given(by, message)
-    else if (this.#isOther(by) && message.index <= this.#host.committed) this.#answer(message.index, by)
+    else if (this.#isOther(by) && this.#isSame(message.index, message.entryTerm)) this.#answer(message, by)
   }
 
   /** Something was read into memory. */
   loaded(): void {
-    for (const { index, by } of this.#asked.splice(0)) if (!this.#give(index, by)) this.#asked.push({ index, by })
+    for (const asked of this.#asked.splice(0)) {
+      // What was not committed may have become another meanwhile.
+      if (this.#isSame(asked.index, asked.entryTerm) && !this.#give(asked.index, asked.by)) this.#asked.push(asked)
+    }
   }
 
   /** It cannot be read here either: whoever asked hears nothing, and asks somebody else. */
@@ -103,18 +107,20 @@ export class Repair {
     const { shard, self, others } = this.#host
     const to = others[(index + wanted.questions++) % others.length]!
     wanted.askAt = now.monotonic + ASK_AGAIN_MS
-    this.#host.send(to.node, { kind: 'entryWanted', shard, from: self.replica, to: to.replica, index })
+    this.#host.send(to.node, { kind: 'entryWanted', shard, from: self.replica, to: to.replica, index, entryTerm: this.#host.termOf(index) })
   }
 
   #given(by: Peer, { index, entryTerm, entry }: EntryGiven): void {
-    if (!this.#isOther(by) || !this.#wanted.delete(index)) return
     // The log here knows the terms of its entries, also of those whose bytes are gone.
-    this.#host.mended(index, this.#host.termOf(index) || entryTerm, entry)
+    const known = this.#host.termOf(index)
+    if (index > this.#host.committed && entryTerm !== known) return
+    if (!this.#isOther(by) || !this.#wanted.delete(index)) return
+    this.#host.mended(index, known || entryTerm, entry)
   }
 
-  #answer(index: LogIndex, by: Peer): void {
+  #answer({ index, entryTerm }: EntryWanted, by: Peer): void {
     if (this.#give(index, by) || this.#asked.length >= ASKED_MAX || this.#asked.some((each) => each.index === index && each.by.replica === by.replica)) return
-    this.#asked.push({ index, by })
+    this.#asked.push({ index, entryTerm, by })
     this.#host.fetch(index)
   }
 
@@ -124,6 +130,11 @@ export class Repair {
     const { shard, self } = this.#host
     this.#host.send(node, { kind: 'entryGiven', shard, from: self.replica, to: replica as ReplicaNumber, index, entryTerm: this.#host.termOf(index), entry })
     return true
+  }
+
+  /** Whether the entry here is the one that another copy has under this index, in this term. */
+  #isSame(index: LogIndex, entryTerm: Term): boolean {
+    return index <= this.#host.committed || (entryTerm !== 0 && this.#host.termOf(index) === entryTerm)
   }
 
   #isOther(peer: Peer): boolean {

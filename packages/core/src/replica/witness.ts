@@ -7,7 +7,9 @@
 //!
 //! No node can tell by itself that its disk is an old copy, or that flushes were confirmed and never made: all it finds is in good
 //! order. While the other masters live they can tell, for each vote and acknowledgement was preceded by the position of the
-//! journal that it rests on. One that is away cannot be waited for: an old copy beside another failure is outside the promise.
+//! journal that it rests on. Only of a leader they see too little: what it has committed last it has flushed after its last word.
+//! So they let one that led them wait until they follow another, who has all that was committed without that disk. One
+//! that is away cannot be waited for: an old copy beside another failure is outside the promise.
 
 import type { Now } from '../actor.ts'
 import type { WitnessMessage } from '../message/witness.ts'
@@ -84,13 +86,17 @@ export class Witness {
     this.#told.delete(node)
   }
 
-  receive(from: NodeId, message: WitnessMessage, out: WitnessOutbox): void {
+  /** `led`: that node has led copies here that have followed nobody since. */
+  receive(from: NodeId, message: WitnessMessage, led: boolean, out: WitnessOutbox): void {
     switch (message.kind) {
       case 'durable':
         return this.#see(from, message)
-      case 'returned':
-        out.send(from, { kind: 'witnessed', run: message.run, further: this.#wentFurther(from, message) })
+      case 'returned': {
+        const further = this.#wentFurther(from, message)
+        // It asks again.
+        if (further || !led) out.send(from, { kind: 'witnessed', run: message.run, further })
         return
+      }
       case 'witnessed':
         if (message.run !== this.#run || !this.#pending.delete(from)) return
         if (message.further) out.forgotten(from)
