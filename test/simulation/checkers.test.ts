@@ -5,6 +5,7 @@ import { addBody, Code, FailMode, type JobOptions, leasedBody, logTable, Operati
 import { DeliveryWriter, LeasedGroupsWriter, readAddEntry, writeAddItem } from '@horus/core/message/jobs'
 import { encode, Writer } from '@horus/core/message/layout'
 import { connectionTable } from '@horus/core/message/messages'
+import { PARKED_BYTES_MAX } from '@horus/core/lead/parked'
 import { EXPECTED_PER_SESSION_MAX } from '@horus/core/lead/receipts'
 import type { ReplicaLoad, ReplicaObservation } from '@horus/core/replica'
 import { type RegistryEntry, registryLogTable } from '@horus/core/message/registry'
@@ -316,14 +317,15 @@ test('a copy votes for one in a term', () => {
 })
 
 test('I11: a node that keeps more for its clients than there are connections, sessions and places is reported', () => {
-  const led = (presences: number, expected: number) => ({ connections: 2, led: [{ shard: 1 as never, sessions: 3, presences, expected }] })
+  const led = (presences: number, expected: number, parkedBytes = 0) => ({ connections: 2, led: [{ shard: 1 as never, sessions: 3, presences, expected, parkedBytes }] })
   const found = (clientCount: number, load: ReplicaLoad): string | undefined => {
     const report = new Report()
     checkBounds([{ name: 'one', clientCount, actor: { load } }], report)
     return report.first?.invariant
   }
-  assert.equal(found(2, led(3, EXPECTED_PER_SESSION_MAX)), undefined)
+  assert.equal(found(2, led(3, EXPECTED_PER_SESSION_MAX, PARKED_BYTES_MAX)), undefined)
   assert.equal(found(1, led(3, 0)), 'I11')
   assert.equal(found(2, led(4, 0)), 'I11')
   assert.equal(found(2, led(0, EXPECTED_PER_SESSION_MAX + 1)), 'I11')
+  assert.equal(found(2, led(0, 0, PARKED_BYTES_MAX + 1)), 'I11')
 })

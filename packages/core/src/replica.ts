@@ -101,7 +101,7 @@ export class Replica {
       loaded: () => this.#note(() => this.#identified()),
       birth: (shard, masters) => this.#note(() => this.#birth(shard, masters)),
       changed: () => this.#note(() => this.#clusterChanged()),
-      propose: (entry) => this.#note(() => this.#copies.hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
+      propose: (entry) => this.#note(() => this.#proposeToRegistry(entry)),
       topicAnswered: () => this.#note(() => this.#front.wake(this.#now, this.#o)),
       wishAnswered: (ticket, code) => this.#note(() => this.#front.wishAnswered(ticket, code, this.#o)),
     })
@@ -112,7 +112,7 @@ export class Replica {
     )
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)
     this.#front = new Front(() => this.#cluster.self, this.#directory, {
-      led: (shard) => (this.#copies.hosted.get(shard)?.master.role === 'leader' ? this.#copies.jobs.get(shard) : undefined),
+      led: (shard) => (this.#copies.hosted.get(shard)?.isForClients ? this.#copies.jobs.get(shard) : undefined),
       all: () => this.#copies.jobs.values(),
     })
   }
@@ -139,7 +139,7 @@ export class Replica {
       case 'linkDown':
         this.#cluster.linkDown(now, input.node)
         for (const hosted of this.#copies.hosted.values()) hosted.linkDown(now, input.node)
-        this.#front.linkDown(input.node, outbox)
+        this.#front.linkDown(now, input.node, outbox)
         this.#witness.linkDown(input.node)
         break
       case 'message':
@@ -199,7 +199,7 @@ export class Replica {
   }
 
   get load(): ReplicaLoad {
-    const led = [...this.#copies.jobs].filter(([, machine]) => machine.serves).map(([shard, machine]) => ({ shard, ...machine.load }))
+    const led = [...this.#copies.jobs].filter(([, machine]) => machine.isOccupied).map(([shard, machine]) => ({ shard, ...machine.load }))
     return { connections: this.#front.connections, led }
   }
 
@@ -351,6 +351,12 @@ export class Replica {
     this.#copies.bear(this.#now, shard, masters, () => this.#note(() => this.#cluster.born(this.#now, shard)))
   }
 
+  /** The lead may have gone, or be going, since the registry's desk looked; whoever asked says it again. */
+  #proposeToRegistry(entry: Uint8Array): void {
+    const hosted = this.#copies.hosted.get(REGISTRY_SHARD)
+    if (hosted?.master.proposable === 'yes') hosted.propose(this.#now, entry)
+  }
+
   readonly #registryOutbox: RegistryMachineOutbox = {
     send: (to, message) => this.#o.send(to, linkTable.encode(message)),
     outcome: (origin, request, code, body) => this.#note(() => this.#cluster.outcome(this.#now, origin, request, code, body)),
@@ -420,7 +426,7 @@ export class Replica {
       this.#caretaker.ledChanged(this.#now)
       this.#tellHint(hosted)
       this.#tellReady()
-      if (this.#stopping < Infinity && this.#led().length === 0) this.#stopped()
+      if (this.#stopping < Infinity && !this.#isNeeded()) this.#stopped()
     })
   }
 
@@ -518,10 +524,14 @@ export class Replica {
   #stop(now: Now): void {
     if (this.#stopping < Infinity) return
     this.#stopping = now.monotonic + STOP_MS
-    const led = this.#led().filter((hosted) => hosted.master.configuration.voters.length > 1)
-    for (const hosted of led) hosted.input(now, { kind: 'transfer', to: undefined })
+    for (const hosted of this.#led()) hosted.input(now, { kind: 'transfer', to: undefined })
     if (this.#running) this.#cluster.leave(now)
-    if (led.length === 0) this.#stopped()
+    if (!this.#isNeeded()) this.#stopped()
+  }
+
+  /** It leads something yet, or is the one who knows who is about to lead what it led. */
+  #isNeeded(): boolean {
+    return [...this.#copies.hosted.values()].some(({ master }) => (master.role === 'leader' && master.configuration.voters.length > 1) || master.heir !== undefined)
   }
 
   #stopped(): void {

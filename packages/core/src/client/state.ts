@@ -98,6 +98,8 @@ export interface Shard {
   link: LinkId
   attempts: number
   redirects: number
+  /** When a redirect was followed last. */
+  followedAt: Instant
   /** Nothing is sent before. */
   retryAt: Instant
   readonly sessions: Session[]

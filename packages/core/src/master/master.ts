@@ -25,7 +25,7 @@ import { advance, beat, onAppendAnswer, onLoaded, onPeerLost, onSnapshotAnswer, 
 import { SNAPSHOT_BLOCK_BYTES } from './snapshot.ts'
 import { knowsStamps, MasterState, type MasterOptions, persist, stampsNow, tellRole } from './state.ts'
 import { checkQuorum, leadsSurely } from './succession.ts'
-import { beginTransfer, stepTransfer } from './transfer.ts'
+import { beginTransfer, endTransfer, stepTransfer } from './transfer.ts'
 
 export type { MasterOptions } from './state.ts'
 
@@ -50,7 +50,9 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
         else out.log('a proposal at a copy that does not lead is dropped')
         break
       case 'turn':
-        if (m.lead) ship(m, now, out)
+        if (m.lead === undefined) break
+        ship(m, now, out)
+        stepTransfer(m, now, out)
         break
       case 'durable':
         this.#durable(now, input.ticket, out)
@@ -73,6 +75,8 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
         if (reconfigure(m, now, out, input.change)) ship(m, now, out)
         break
       case 'transfer':
+        // What was gathered is on its way first: then the successor can be told at once.
+        if (m.lead) ship(m, now, out)
         beginTransfer(m, now, out, input.to)
         break
       case 'snapshotted':
@@ -132,6 +136,17 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
 
   get leader(): Peer | undefined {
     return this.#state.leader
+  }
+
+  /** Who was told to lead next and was not heard to do so yet, as far as this copy knows: a leader that has one takes nothing more. */
+  get heir(): Peer | undefined {
+    return this.#state.heir
+  }
+
+  /** It stands for election because its leader has told it to. */
+  get isSucceeding(): boolean {
+    const { role, campaign } = this.#state
+    return role === 'candidate' && campaign?.transfer === true
   }
 
   /** The oldest entry that the log still has. */
@@ -285,7 +300,7 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       case 'snapshotAnswer':
         return onSnapshotAnswer(m, now, out, from, message)
       case 'timeoutNow':
-        return onTimeoutNow(m, now, out, from, message.term)
+        return onTimeoutNow(m, now, out, from, message)
       case 'removed':
         return onRemoved(m, now, out, message)
       default:
@@ -305,6 +320,8 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     const m = this.#state
     if (m.lead) {
       for (const peer of m.lead.peers) if (peer.node === node) onPeerLost(m, peer)
+      // It may have been told or not; where it stands and wins, that is heard soon enough.
+      if (m.lead.transfer?.to.node === node) endTransfer(m)
     } else if (m.leader?.node === node) leaderLost(m, now)
   }
 
