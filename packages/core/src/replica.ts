@@ -433,8 +433,8 @@ export class Replica {
   #tellHint(hosted: Hosted): void {
     const { master, shard } = hosted
     if (master.role !== 'leader') return
-    const { epoch, voters } = master.configuration
-    this.#cluster.tellHint(this.#now, { shard, epoch, term: master.term, leader: this.#cluster.self, masters: voters.map((voter) => voter.node) })
+    const { epoch, nodes } = master.holders
+    this.#cluster.tellHint(this.#now, { shard, epoch, term: master.term, leader: this.#cluster.self, masters: nodes })
   }
 
   #led(): Hosted[] {

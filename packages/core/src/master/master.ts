@@ -14,7 +14,7 @@ import { assert } from '../assert.ts'
 import type { Actor, Now } from '../actor.ts'
 import type { Configuration } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
-import { type Instant, type LeaseTime, type LogIndex, never, type NodeId, type ShardId, type Term, type WallTime } from '../units.ts'
+import { type Epoch, type Instant, type LeaseTime, type LogIndex, never, type NodeId, type ShardId, type Term, type WallTime } from '../units.ts'
 import { answerDurable, onAppend, onInstalled, onSnapshotChunk } from './acceptance.ts'
 import type { MasterInput, MasterOutbox, Peer, PeerView, Role } from './boundary.ts'
 import { canvass, electionTimeout, leaderLost, onOutdatedPreVote, onPreVote, onPreVoteAnswer, onRemoved, onSuccessorsAppend, onTimeoutNow, onVote, onVoteAnswer } from './election.ts'
@@ -28,6 +28,9 @@ import { checkQuorum, leadsSurely } from './succession.ts'
 import { beginTransfer, endTransfer, stepTransfer } from './transfer.ts'
 
 export type { MasterOptions } from './state.ts'
+
+/** As many as a hint takes; changes of so many nodes that were never committed do not pile up. */
+const HOLDERS_MAX = 16
 
 export class Master implements Actor<MasterInput, MasterOutbox> {
   readonly #state: MasterState
@@ -175,6 +178,17 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
   /** Of the configuration in force, and of those that may be again; each may stand more than once. */
   get voters(): readonly Peer[] {
     return this.#state.history.voters
+  }
+
+  /**
+   * Who holds the shard, as others may be told. While a change is under way these are the old and the new ones, since the shard may need
+   * any of them; the epoch says less than the one in force until that is committed, so that its end is news.
+   */
+  get holders(): { readonly epoch: Epoch; readonly nodes: readonly NodeId[] } {
+    const { history } = this.#state
+    const { current, committed, isCommitted } = history
+    const epoch = isCommitted || current.outgoing !== undefined ? current.epoch : committed.epoch
+    return { epoch, nodes: [...new Set(history.voters.map(({ node }) => node))].slice(0, HOLDERS_MAX) }
   }
 
   /** The newest one that is known to be committed: what a snapshot is written with. */

@@ -151,7 +151,7 @@ export class NodeDirectory implements Directory, Surroundings {
     const hint = this.#cluster.hint(shard)
     const own = this.#hosted.get(shard)?.master
     if (own !== undefined && (hint === undefined || own.term >= hint.term)) {
-      return { shard, leader: own.leader?.node, masters: own.configuration.voters.map((voter) => voter.node), term: own.term, epoch: own.configuration.epoch, commitIndex: own.commitIndex }
+      return { shard, leader: own.leader?.node, masters: [...own.holders.nodes], term: own.term, epoch: own.holders.epoch, commitIndex: own.commitIndex }
     }
     return { shard, leader: hint?.leader, masters: [...this.#cluster.mastersOf(shard)], term: hint?.term ?? (0 as Term), epoch: hint?.epoch ?? (0 as Epoch), commitIndex: 0 as LogIndex }
   }
