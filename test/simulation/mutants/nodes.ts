@@ -34,6 +34,12 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     replace: '    this.#state.draining.delete(record.node)\n    nodes.set(record.node, record)',
   },
   {
+    name: 'a drain that is said again counts again',
+    file: 'registry/registry.ts',
+    find: '    if (!done.includes(entry.wish)) {',
+    replace: '    if (done.length >= 0) {',
+  },
+  {
     name: 'a draining node is not replaced',
     file: 'node/replacement.ts',
     find: '    const leaving = view.voters.filter((voter) => view.isLeaving(voter.node))',

@@ -247,6 +247,8 @@ export interface Query {
   readonly timer: number
   readonly number: number
   readonly about: Question
+  /** Of a wish, the same in all its repeats. */
+  readonly id: number
   readonly parts: QueryPart[]
 }
 
