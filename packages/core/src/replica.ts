@@ -42,6 +42,8 @@ const TIDY_MS = 1000
 const HINT_MS = 5000
 /** After `stop` the lead has so long to be taken over. */
 const STOP_MS = 3000
+/** And then clients have so long to hear it, and to get what is on its way for them. */
+const LEAVE_MS = 100
 
 /** What a disk has to bear out. */
 const CLAIMS: ReadonlySet<string> = new Set(['append', 'appendAnswer', 'vote', 'voteAnswer'])
@@ -426,7 +428,7 @@ export class Replica {
       this.#caretaker.ledChanged(this.#now)
       this.#tellHint(hosted)
       this.#tellReady()
-      if (this.#stopping < Infinity && !this.#isNeeded()) this.#stopped()
+      if (this.#stopping < Infinity && !this.#isNeeded()) this.#takeLeave()
     })
   }
 
@@ -526,12 +528,18 @@ export class Replica {
     this.#stopping = now.monotonic + STOP_MS
     for (const hosted of this.#led()) hosted.input(now, { kind: 'transfer', to: undefined })
     if (this.#running) this.#cluster.leave(now)
-    if (!this.#isNeeded()) this.#stopped()
+    if (!this.#isNeeded()) this.#takeLeave()
   }
 
   /** It leads something yet, or is the one who knows who is about to lead what it led. */
   #isNeeded(): boolean {
     return [...this.#copies.hosted.values()].some(({ master }) => (master.role === 'leader' && master.configuration.voters.length > 1) || master.heir !== undefined)
+  }
+
+  /** Clients are on their way to other leaders, and what was relayed for them is being answered. */
+  #takeLeave(): void {
+    if (this.#front.connections === 0) return this.#stopped()
+    this.#stopping = Math.min(this.#stopping, this.#now.monotonic + LEAVE_MS)
   }
 
   #stopped(): void {
