@@ -18,9 +18,13 @@ export interface Counts {
   oneWays: number
   delays: number
   diskFulls: number
+  /** Nodes that joined with an empty directory. */
+  joins: number
+  /** Nodes that left for good: drained, forgotten, ended by themselves. */
+  leaves: number
 }
 
-export const noCounts = (): Counts => ({ kills: 0, pauses: 0, restarts: 0, wholeKills: 0, cuts: 0, halfOpens: 0, partitions: 0, oneWays: 0, delays: 0, diskFulls: 0 })
+export const noCounts = (): Counts => ({ kills: 0, pauses: 0, restarts: 0, wholeKills: 0, cuts: 0, halfOpens: 0, partitions: 0, oneWays: 0, delays: 0, diskFulls: 0, joins: 0, leaves: 0 })
 
 /** What was done at all, for a line of progress. */
 export function tellCounts(counts: Counts): string {

@@ -1,17 +1,19 @@
-//! `pnpm chaos [--seconds N] [--seed S] [--json] [--netns] [--disk-full] [--keep DIR]`: breaks a cluster of real processes and judges
+//! `pnpm chaos [--seconds N] [--seed S] [--json] [--churn] [--netns] [--disk-full] [--keep DIR]`: breaks a cluster of real processes and judges
 //! what its clients saw. Exit code 0 only when no promise was broken, no node ended by itself and the cluster became whole again.
 
 import { readCommandLine } from '@horus/node/cli/flags'
 import { facts, Progress } from '@horus/node/cli/output'
-import { exitCodeOf, oneLine } from '@horus/node/errors'
+import { exitCodeOf, oneLine, UsageError } from '@horus/node/errors'
 import { endWithParent } from '@horus/node/local/children'
 import { isContained, runContained } from './contained.ts'
 import { faultsOf, runChaos } from './run.ts'
 
+const CHURN_TIMES = 10
 const FLAGS = {
   seconds: { value: 'N', help: 'how long things are broken; default 60' },
   seed: { value: 'S', help: 'of the schedule of faults; default: drawn' },
   json: { value: '', help: 'end with one line of JSON' },
+  churn: { value: '', help: `in place of all that: ${CHURN_TIMES} nodes join and as many leave, over that time or longer` },
   netns: { value: '', help: 'a network namespace for each node, really parted; wants root' },
   'disk-full': { value: '', help: 'one node has a small disk that becomes full; wants root' },
   keep: { value: 'DIR', help: 'keep the histories there' },
@@ -24,6 +26,7 @@ const SAID_MAX = 200
 async function run(line: ReturnType<typeof readCommandLine>): Promise<number> {
   const [netns, diskFull] = [line.has('netns'), line.has('disk-full')]
   if ((netns || diskFull) && !isContained()) return await runContained([...(netns ? ['--netns'] : []), ...(diskFull ? ['--disk-full'] : [])].join(' with '), netns)
+  if (line.has('churn') && (netns || diskFull)) throw new UsageError('--churn breaks nothing, so it goes neither with --netns nor with --disk-full')
   if (isContained()) endWithParent()
   const json = line.has('json')
   const progress = new Progress(json ? { write: () => {} } : process.stdout)
@@ -36,7 +39,7 @@ async function run(line: ReturnType<typeof readCommandLine>): Promise<number> {
     if (json && said.push(text) > SAID_MAX) said.shift()
     progress.say(text)
   }
-  const outcome = await runChaos({ seconds, seed, netns, diskFull, keep: line.text('keep'), say, show: (fraction, text) => progress.show(fraction, text) })
+  const outcome = await runChaos({ seconds, seed, netns, diskFull, churn: line.has('churn') ? CHURN_TIMES : undefined, keep: line.text('keep'), say, show: (fraction, text) => progress.show(fraction, text) })
   progress.clear()
   const { findings, ...figures } = outcome
   if (faultsOf(outcome) > 0) for (const text of said) process.stderr.write(`${text}\n`)

@@ -7,10 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { Random } from '@horus/core/random'
 import { checkHistory, type Finding } from '@horus/node/history/check'
 import { readHistory } from '@horus/node/history/recorder'
-import { randomSubnetPair } from '@horus/node/local/addresses'
+import { randomSubnet, randomSubnetPair } from '@horus/node/local/addresses'
 import { LocalCluster } from '@horus/node/local/cluster'
 import { until } from '@horus/node/local/until'
 import { allMastersLive } from '@horus/node/local/watch'
+import { Churn, CHURN_GAP_MS_MAX } from './churn.ts'
 import { Client } from './clients.ts'
 import type { Counts } from './counts.ts'
 import { Faults, type FaultsOptions } from './faults.ts'
@@ -30,6 +31,8 @@ export interface ChaosOptions {
   readonly netns?: boolean
   /** One node has a disk that becomes full. */
   readonly diskFull?: boolean
+  /** Instead of being broken, the cluster sees so many nodes join, and as many leave. */
+  readonly churn?: number | undefined
   /** A folder for the histories. */
   readonly keep?: string | undefined
   readonly say: (text: string) => void
@@ -51,11 +54,17 @@ export interface ChaosOutcome extends Readonly<Counts> {
   readonly rerunAfterComplete: number
   readonly phantoms: number
   readonly duplicates: number
+  /** The longest time in which no job was completed; where nodes joined and left, while they did. */
   readonly longestGapMs: number
+  /** Whether that is longer than what a failover costs, where none was called for. */
+  readonly stalled: number
   readonly findings: readonly Finding[]
 }
 
 const NODES = 5
+/** Of six addresses: so there is room for one that joins before another leaves. */
+const CHURN_NODES = 4
+const CHURN_ADDRESSES = 6
 const NODE_SCRIPT = fileURLToPath(new URL('./node.js', import.meta.url))
 const PUBLISHERS = 2
 const WORKERS = 3
@@ -68,7 +77,7 @@ const STOP_MS_MAX = 15_000
 const PADDING_BYTES_MAX = 2048
 
 export function faultsOf(outcome: ChaosOutcome): number {
-  return outcome.lost + outcome.doublyLeased + outcome.rerunAfterComplete + outcome.phantoms + outcome.duplicates + outcome.died + outcome.stuck
+  return outcome.lost + outcome.doublyLeased + outcome.rerunAfterComplete + outcome.phantoms + outcome.duplicates + outcome.died + outcome.stuck + outcome.stalled
 }
 
 export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
@@ -80,20 +89,22 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosOutcome> {
     await Promise.all(clients.map((client) => client.child.kill()))
     scene.disk?.small.close()
     await scene.cluster.close()
-    await scene.links.close()
+    await scene.links?.close()
   }
 }
 
 interface Scene {
   readonly cluster: LocalCluster
-  readonly links: LinkFaults
+  /** None where no link is broken. */
+  readonly links: LinkFaults | undefined
   readonly disk: FaultsOptions['disk']
   readonly secret: string | undefined
 }
 
 async function prepare(options: ChaosOptions): Promise<Scene> {
   const name = `chaos-${process.pid}`
-  const common = { cluster: name, expect: NODES, replaceAfter: '1s', script: NODE_SCRIPT }
+  const common = { cluster: name, expect: options.churn === undefined ? NODES : CHURN_NODES, replaceAfter: '1s', script: NODE_SCRIPT }
+  if (options.churn !== undefined) return { cluster: new LocalCluster({ ...common, subnet: await randomSubnet(CHURN_ADDRESSES) }), links: undefined, secret: undefined, disk: undefined }
   if (options.netns === true) {
     const links = new Namespaces(NODES)
     const secret = randomBytes(32).toString('hex')
@@ -115,9 +126,10 @@ function smallDiskOf(cluster: LocalCluster): FaultsOptions['disk'] {
 async function play(options: ChaosOptions, scene: Scene, clients: Client[]): Promise<ChaosOutcome> {
   const { cluster, links, disk, secret } = scene
   const random = new Random(options.seed)
-  options.say(`${NODES} nodes on ${cluster.addresses.join(', ')}, seed ${options.seed}`)
+  const first = options.churn === undefined ? cluster.nodes : cluster.nodes.slice(0, CHURN_NODES)
+  options.say(`${first.length} nodes on ${first.map((node) => node.address).join(', ')}, seed ${options.seed}`)
   for (const node of cluster.nodes) node.onLog = (text) => options.say(`  node ${node.number}: ${text}`)
-  await cluster.start()
+  await Promise.all(first.map((node) => node.start()))
   const watcher = await cluster.connect()
   const history = join(cluster.folder, 'history')
   mkdirSync(history)
@@ -132,10 +144,8 @@ async function play(options: ChaosOptions, scene: Scene, clients: Client[]): Pro
 
   const inquiry = new Inquiry(watcher, history)
   const faults = new Faults({ cluster, watcher, random: random.fork(), links, disk, clients, inquiry, say: options.say, show: options.show })
-  await faults.runFor(options.seconds * 1000)
+  const churn = options.churn === undefined ? undefined : new Churn({ cluster, watcher, random: random.fork(), counts: faults.counts, times: options.churn, ms: options.seconds * 1000, say: options.say, show: options.show })
 
-  options.say('healed: the last jobs are worked off')
-  for (const client of clients) if (client.role === 'publisher') client.child.send({ kind: 'finish' } satisfies ToPublisher)
   const tried = async (waiting: Promise<unknown>): Promise<void> => {
     await waiting.catch(async (error: unknown) => {
       faults.stuck++
@@ -143,6 +153,10 @@ async function play(options: ChaosOptions, scene: Scene, clients: Client[]): Pro
       await reportUnended({ cluster, watcher, clients, say: options.say }).catch((reason: unknown) => options.say(`no report: ${(reason as Error).message}`))
     })
   }
+  if (churn === undefined) await faults.runFor(options.seconds * 1000)
+  else await tried(churn.run())
+  options.say('healed: the last jobs are worked off')
+  for (const client of clients) if (client.role === 'publisher') client.child.send({ kind: 'finish' } satisfies ToPublisher)
   await tried(until('every shard has three live masters', async () => allMastersLive(cluster, await watcher.status()), HEAL_MS_MAX))
   await tried(until('the publishers have ended', () => finished === PUBLISHERS, HEAL_MS_MAX))
   await tried(until('all jobs have ended', async () => {
@@ -152,8 +166,11 @@ async function play(options: ChaosOptions, scene: Scene, clients: Client[]): Pro
   await tried(inquiry.settle(() => readHistory(history)))
   await Promise.all(clients.map((client) => client.child.stop(STOP_MS_MAX)))
   await watcher.close()
-  const { elapsedMs: _, ...verdict } = checkHistory(readHistory(history))
-  const outcome = { seconds: options.seconds, seed: options.seed, ...faults.counts, ...verdict, died: faults.died, stuck: faults.stuck }
+  const events = readHistory(history)
+  const { elapsedMs: _, ...verdict } = checkHistory(events)
+  const longestGapMs = churn?.longestGapMs(events) ?? verdict.longestGapMs
+  const stalled = churn !== undefined && longestGapMs > CHURN_GAP_MS_MAX ? 1 : 0
+  const outcome = { seconds: options.seconds, seed: options.seed, ...faults.counts, ...verdict, longestGapMs, stalled, died: faults.died + (churn?.died ?? 0), stuck: faults.stuck }
   if (options.keep !== undefined) cpSync(history, options.keep, { recursive: true })
   return outcome
 }

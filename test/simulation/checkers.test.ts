@@ -5,6 +5,7 @@ import { addBody, Code, FailMode, type JobOptions, leasedBody, logTable, Operati
 import { DeliveryWriter, LeasedGroupsWriter, readAddEntry, writeAddItem } from '@horus/core/message/jobs'
 import { encode, Writer } from '@horus/core/message/layout'
 import { connectionTable } from '@horus/core/message/messages'
+import { PARKED_BYTES_MAX } from '@horus/core/lead/parked'
 import { EXPECTED_PER_SESSION_MAX } from '@horus/core/lead/receipts'
 import type { ReplicaLoad, ReplicaObservation } from '@horus/core/replica'
 import { type RegistryEntry, registryLogTable } from '@horus/core/message/registry'
@@ -263,13 +264,29 @@ test('drain: a node that was drained or forgotten, and holds or leads what anoth
     s.checkers.finish()
     return broken(s)
   }
-  const drain: RegistryEntry = { kind: 'drain', ...stamps, node: idOf(0), draining: true }
+  const drain: RegistryEntry = { kind: 'drain', ...stamps, node: idOf(0), draining: true, wish: 1 }
   assert.equal(after(20_000, drain, [0, 1, 2, 3], 1), 'drain')
   assert.equal(after(20_000, { kind: 'forget', ...stamps, node: idOf(0), force: true }, [0, 1, 2, 3], 1), 'drain')
   assert.equal(after(20_000, drain, [0, 1, 2], 0), 'drain')
   assert.equal(after(20_000, drain, [0, 1, 2], 1), undefined)
   assert.equal(after(1000, drain, [0, 1, 2, 3], 0), undefined)
   assert.equal(after(20_000, { ...drain, draining: false }, [0, 1, 2, 3], 0), undefined)
+})
+
+test('a drain that lands once more when it was taken back is reported, one that says what was done already is not', () => {
+  const stamps = { leaseNow: 0 as never, wallNow: 0 as never, origin: idOf(0), request: 1 }
+  const last = (wish: number): string | undefined => {
+    const s = scene()
+    const said: RegistryEntry[] = [
+      { kind: 'admit', ...stamps, record: { node: idOf(0), address: '10.0.0.1:6470' as never, value: 1, zone: '', version: '1', eligible: true } },
+      { kind: 'drain', ...stamps, node: idOf(0), draining: true, wish: 1 }, { kind: 'drain', ...stamps, node: idOf(0), draining: false, wish: 2 }, { kind: 'drain', ...stamps, node: idOf(0), draining: true, wish },
+    ]
+    said.forEach((entry, at) => s.checkers.observed(one, registryEntry(at + 1, entry)))
+    s.history.draining.set(idOf(0), false)
+    s.checkers.finish()
+    return broken(s)
+  }
+  assert.deepEqual([last(1), last(3)], [undefined, 'drain'])
 })
 
 test('I10: an add that was refused and yet stands in the log', () => {
@@ -316,14 +333,15 @@ test('a copy votes for one in a term', () => {
 })
 
 test('I11: a node that keeps more for its clients than there are connections, sessions and places is reported', () => {
-  const led = (presences: number, expected: number) => ({ connections: 2, led: [{ shard: 1 as never, sessions: 3, presences, expected }] })
+  const led = (presences: number, expected: number, parkedBytes = 0) => ({ connections: 2, led: [{ shard: 1 as never, sessions: 3, presences, expected, parkedBytes }] })
   const found = (clientCount: number, load: ReplicaLoad): string | undefined => {
     const report = new Report()
     checkBounds([{ name: 'one', clientCount, actor: { load } }], report)
     return report.first?.invariant
   }
-  assert.equal(found(2, led(3, EXPECTED_PER_SESSION_MAX)), undefined)
+  assert.equal(found(2, led(3, EXPECTED_PER_SESSION_MAX, PARKED_BYTES_MAX)), undefined)
   assert.equal(found(1, led(3, 0)), 'I11')
   assert.equal(found(2, led(4, 0)), 'I11')
   assert.equal(found(2, led(0, EXPECTED_PER_SESSION_MAX + 1)), 'I11')
+  assert.equal(found(2, led(0, 0, PARKED_BYTES_MAX + 1)), 'I11')
 })

@@ -214,8 +214,9 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   }
 
   drain(node: NodeProcess): NodeId | undefined {
-    const members = this.nodes.filter((one) => this.#belonging.has(one)).map((one) => this.#disks.identityOf(one)!)
-    return this.#operations.drain(this.#disks.identityOf(node), members)
+    const members = this.nodes.filter((one) => this.#belonging.has(one))
+    const ids = (nodes: readonly NodeProcess[]): NodeId[] => nodes.map((one) => this.#disks.identityOf(one)!)
+    return this.#operations.drain(this.#disks.identityOf(node), ids(members), ids(members.filter((one) => this.scene.seeds.includes(one.home))))
   }
 
   endDrain(node: NodeId, leaves: boolean, forced: boolean): boolean {

@@ -1,7 +1,7 @@
 //! What the users of a simulated cluster know for certain: which adds they sent and what they were told, which leases they
 //! held and until when they believed in them. Kept outside of the processes, so that it outlives their crashes.
 
-import type { FencingToken, JobNumber, PartitionId } from '@horus/core/units'
+import type { FencingToken, JobNumber, NodeId, PartitionId } from '@horus/core/units'
 
 /** One item of one add that a user sent; its number is written into the payload, so that it is known wherever it shows up. */
 export interface Attempt {
@@ -53,6 +53,8 @@ export class History {
   readonly attempts: Attempt[] = []
   /** Clients that say old things again: an add that was refused to such a one may have been taken when it was repeated. */
   readonly repeaters = new Set<string>()
+  /** What the operator was told last of nodes: whether they drain. Nodes of which he cannot know it are left out. */
+  readonly draining = new Map<NodeId, boolean>()
   readonly #listeners: HistoryListener[] = []
   readonly #now: () => number
 

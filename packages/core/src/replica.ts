@@ -42,6 +42,8 @@ const TIDY_MS = 1000
 const HINT_MS = 5000
 /** After `stop` the lead has so long to be taken over. */
 const STOP_MS = 3000
+/** And then clients have so long to hear it, and to get what is on its way for them. */
+const LEAVE_MS = 100
 
 /** What a disk has to bear out. */
 const CLAIMS: ReadonlySet<string> = new Set(['append', 'appendAnswer', 'vote', 'voteAnswer'])
@@ -101,7 +103,7 @@ export class Replica {
       loaded: () => this.#note(() => this.#identified()),
       birth: (shard, masters) => this.#note(() => this.#birth(shard, masters)),
       changed: () => this.#note(() => this.#clusterChanged()),
-      propose: (entry) => this.#note(() => this.#copies.hosted.get(REGISTRY_SHARD)?.propose(this.#now, entry)),
+      propose: (entry) => this.#note(() => this.#proposeToRegistry(entry)),
       topicAnswered: () => this.#note(() => this.#front.wake(this.#now, this.#o)),
       wishAnswered: (ticket, code) => this.#note(() => this.#front.wishAnswered(ticket, code, this.#o)),
     })
@@ -112,7 +114,7 @@ export class Replica {
     )
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)
     this.#front = new Front(() => this.#cluster.self, this.#directory, {
-      led: (shard) => (this.#copies.hosted.get(shard)?.master.role === 'leader' ? this.#copies.jobs.get(shard) : undefined),
+      led: (shard) => (this.#copies.hosted.get(shard)?.isForClients ? this.#copies.jobs.get(shard) : undefined),
       all: () => this.#copies.jobs.values(),
     })
   }
@@ -139,7 +141,7 @@ export class Replica {
       case 'linkDown':
         this.#cluster.linkDown(now, input.node)
         for (const hosted of this.#copies.hosted.values()) hosted.linkDown(now, input.node)
-        this.#front.linkDown(input.node, outbox)
+        this.#front.linkDown(now, input.node, outbox)
         this.#witness.linkDown(input.node)
         break
       case 'message':
@@ -199,7 +201,7 @@ export class Replica {
   }
 
   get load(): ReplicaLoad {
-    const led = [...this.#copies.jobs].filter(([, machine]) => machine.serves).map(([shard, machine]) => ({ shard, ...machine.load }))
+    const led = [...this.#copies.jobs].filter(([, machine]) => machine.isOccupied).map(([shard, machine]) => ({ shard, ...machine.load }))
     return { connections: this.#front.connections, led }
   }
 
@@ -355,6 +357,12 @@ export class Replica {
     this.#copies.bear(this.#now, shard, masters, () => this.#note(() => this.#cluster.born(this.#now, shard)))
   }
 
+  /** The lead may have gone, or be going, since the registry's desk looked; whoever asked says it again. */
+  #proposeToRegistry(entry: Uint8Array): void {
+    const hosted = this.#copies.hosted.get(REGISTRY_SHARD)
+    if (hosted?.master.proposable === 'yes') hosted.propose(this.#now, entry)
+  }
+
   readonly #registryOutbox: RegistryMachineOutbox = {
     send: (to, message) => this.#o.send(to, linkTable.encode(message)),
     outcome: (origin, request, code, body) => this.#note(() => this.#cluster.outcome(this.#now, origin, request, code, body)),
@@ -425,16 +433,15 @@ export class Replica {
       this.#caretaker.ledChanged(this.#now)
       this.#tellHint(hosted)
       this.#tellReady()
-      if (this.#stopping < Infinity && this.#led().length === 0) this.#stopped()
+      if (this.#stopping < Infinity && !this.#isNeeded()) this.#takeLeave()
     })
   }
 
   #tellHint(hosted: Hosted): void {
     const { master, shard } = hosted
     if (master.role !== 'leader') return
-    // Whoever a change puts out is needed until its end is committed: one that was struck would leave on a hint without it.
-    const masters = [...new Set(master.voters.map((voter) => voter.node))]
-    this.#cluster.tellHint(this.#now, { shard, epoch: master.configuration.epoch, term: master.term, leader: this.#cluster.self, masters })
+    const { epoch, nodes } = master.holders
+    this.#cluster.tellHint(this.#now, { shard, epoch, term: master.term, leader: this.#cluster.self, masters: nodes })
   }
 
   #led(): Hosted[] {
@@ -524,10 +531,20 @@ export class Replica {
   #stop(now: Now): void {
     if (this.#stopping < Infinity) return
     this.#stopping = now.monotonic + STOP_MS
-    const led = this.#led().filter((hosted) => hosted.master.configuration.voters.length > 1)
-    for (const hosted of led) hosted.input(now, { kind: 'transfer', to: undefined })
+    for (const hosted of this.#led()) hosted.input(now, { kind: 'transfer', to: undefined })
     if (this.#running) this.#cluster.leave(now)
-    if (led.length === 0) this.#stopped()
+    if (!this.#isNeeded()) this.#takeLeave()
+  }
+
+  /** It leads something yet, or is the one who knows who is about to lead what it led. */
+  #isNeeded(): boolean {
+    return [...this.#copies.hosted.values()].some(({ master }) => (master.role === 'leader' && master.configuration.voters.length > 1) || master.heir !== undefined)
+  }
+
+  /** Clients are on their way to other leaders, and what was relayed for them is being answered. */
+  #takeLeave(): void {
+    if (this.#front.connections === 0) return this.#stopped()
+    this.#stopping = Math.min(this.#stopping, this.#now.monotonic + LEAVE_MS)
   }
 
   #stopped(): void {

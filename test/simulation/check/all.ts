@@ -35,7 +35,7 @@ export class Checkers {
     this.buried = new BuriedChecker(this.report, this.log)
     this.leaders = new LeadersChecker(this.report)
     this.strangers = new StrangersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new MemoryChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log), new DrainsChecker(this.report, this.log, live, now)]
+    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new MemoryChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log), new DrainsChecker(this.report, history, this.log, live, now)]
     for (const checker of this.#all) history.listen(checker)
   }
 

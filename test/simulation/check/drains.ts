@@ -1,10 +1,12 @@
 //! What was drained or forgotten is free: once all is healed and quiet, such a node is a master of nothing that another live node could
-//! take, and leads nothing that another master could lead. Whether it is draining is read from the log of the registry itself.
+//! take, and leads nothing that another master could lead. Whether it is draining is read from the log of the registry itself, and is what
+//! the operator was told last: no wish of before that comes late.
 
 import { isRegistryTag, registryLogTable } from '@horus/core/message/registry'
 import type { ReplicaObservation } from '@horus/core/replica'
 import { type NodeId, REGISTRY_SHARD, type ShardId, type Term } from '@horus/core/units'
 import type { NodeProcess } from '@horus/core/world/node'
+import type { History } from '../history.ts'
 import type { Checker, Report } from './checker.ts'
 import type { CommittedEntry, CommittedListener, CommittedLog } from './committed.ts'
 
@@ -15,6 +17,7 @@ const MOVED_MS_MAX = 15_000
 
 export class DrainsChecker implements Checker, CommittedListener {
   readonly #report: Report
+  readonly #history: History
   readonly #log: CommittedLog
   readonly #live: () => ReadonlySet<NodeId>
   readonly #now: () => number
@@ -23,12 +26,15 @@ export class DrainsChecker implements Checker, CommittedListener {
   readonly #leaders = new Map<ShardId, { readonly node: NodeId; readonly term: Term }>()
   /** Where and when one was elected that had been leaving for long. */
   readonly #led = new Map<ShardId, { readonly node: NodeId; readonly at: number }>()
+  /** Wishes about nodes that were done. */
+  readonly #done = new Set<string>()
   /** Draining or struck, and since when. */
   readonly #leaving = new Map<NodeId, number>()
 
   /** `live` are the nodes that run now. */
-  constructor(report: Report, log: CommittedLog, live: () => ReadonlySet<NodeId>, now: () => number) {
+  constructor(report: Report, history: History, log: CommittedLog, live: () => ReadonlySet<NodeId>, now: () => number) {
     this.#report = report
+    this.#history = history
     this.#log = log
     this.#live = live
     this.#now = now
@@ -56,6 +62,9 @@ export class DrainsChecker implements Checker, CommittedListener {
       return
     }
     if ((said.kind !== 'forget' && said.kind !== 'drain') || !this.#admitted.has(said.node)) return
+    // A repeat was done already.
+    if (said.kind === 'drain' && this.#done.has(`${said.node} ${said.wish}`)) return
+    if (said.kind === 'drain') this.#done.add(`${said.node} ${said.wish}`)
     if (said.kind === 'drain' && !said.draining) this.#leaving.delete(said.node)
     else if (!this.#leaving.has(said.node)) this.#leaving.set(said.node, this.#now())
     if (said.kind !== 'forget') return
@@ -64,6 +73,9 @@ export class DrainsChecker implements Checker, CommittedListener {
   }
 
   finish(): void {
+    for (const [node, draining] of this.#history.draining) {
+      if (this.#admitted.has(node) && this.#leaving.has(node) !== draining) this.#report.broken('drain', `the operator was told last that node ${node} is ${draining ? '' : 'not '}draining, and that is not so`)
+    }
     const live = this.#live()
     const others = [...this.#admitted].filter((node) => live.has(node) && !this.#leaving.has(node))
     for (const { shard, voters } of this.#log.configurations.values()) {

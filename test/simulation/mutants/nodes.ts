@@ -34,6 +34,12 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     replace: '    this.#state.draining.delete(record.node)\n    nodes.set(record.node, record)',
   },
   {
+    name: 'a drain that is said again counts again',
+    file: 'registry/registry.ts',
+    find: '    if (!done.includes(entry.wish)) {',
+    replace: '    if (done.length >= 0) {',
+  },
+  {
     name: 'a draining node is not replaced',
     file: 'node/replacement.ts',
     find: '    const leaving = view.voters.filter((voter) => view.isLeaving(voter.node))',
@@ -47,8 +53,8 @@ export const NODE_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'hints leave out whom a change puts out before it is committed',
-    file: 'replica.ts',
-    find: 'new Set(master.voters.map((voter) => voter.node))',
-    replace: 'new Set(master.configuration.voters.map((voter) => voter.node))',
+    file: 'master/master.ts',
+    find: 'new Set(history.voters.map(({ node }) => node))',
+    replace: 'new Set(current.voters.map(({ node }) => node))',
   },
 ]

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { NodeWish } from '@horus/core/message/client'
+import { answer, NodeWish, shardLeader } from '@horus/core/message/client'
 import { Code, Operation } from '@horus/core/message/command'
 import { RegistryCode } from '@horus/core/message/registry'
-import type { NodeId } from '@horus/core/units'
+import { encode } from '@horus/core/message/layout'
+import type { Address, LeaseTime, NodeId, SessionNumber, ShardId } from '@horus/core/units'
+import { encodeRow } from '@horus/core/client/wire'
 import { A, B, FakeCluster, type FakeJob } from './fake-cluster.ts'
 
 test('adds of one turn become one command', () => {
@@ -278,3 +280,48 @@ test('closing ends everything and says so once', () => {
   assert.equal(cluster.client.wakeAt, Infinity)
 })
 
+
+const moved = (to: Address): Uint8Array => {
+  const body = encode(shardLeader, { shard: 1 as ShardId, leader: 'b'.repeat(32) as NodeId, address: to })
+  return encodeRow(answer, { shard: 1 as ShardId, session: 0 as SessionNumber, sequence: 0, code: Code.notLeader, stamp: 0, leaseClock: 0 as LeaseTime, body })
+}
+
+test('a redirect is followed at once: whoever gave it relays until the link to the new leader is up', () => {
+  const cluster = new FakeCluster({ addresses: [A] })
+  cluster.work(1)
+  cluster.add(1)
+  cluster.pass(10)
+  assert.equal(cluster.leasedJobs.length, 1)
+  cluster.dialMs = 200
+  cluster.leader = B
+  const resumes = cluster.messages('resume').length
+  cluster.say(A, moved(B))
+  // It comes for each session, and says the same each time.
+  cluster.say(A, moved(B))
+  cluster.add(2)
+  cluster.pass(5)
+  assert.equal(cluster.outcome(2), 'added')
+  assert.equal(cluster.messages('resume').length, resumes + 1)
+  cluster.pass(300)
+  const [direct] = [...cluster.links].filter(([, link]) => link.address === B && link.up)
+  assert.ok(direct)
+  // The new leader hears of the leases over the link that they will end on.
+  assert.equal(cluster.messages('resume').length, resumes + 2)
+})
+
+test('a redirect that is said again and again is an answer at first, and then a reason to wait', () => {
+  const cluster = new FakeCluster({ addresses: [A] })
+  cluster.add(1)
+  cluster.pass(10)
+  cluster.dialMs = 5000
+  cluster.leader = B
+  cluster.say(A, moved(B))
+  cluster.pass(150)
+  cluster.say(A, moved(B))
+  cluster.pass(0)
+  cluster.add(2)
+  cluster.pass(1)
+  assert.equal(cluster.outcome(2), undefined)
+  cluster.pass(50)
+  assert.equal(cluster.outcome(2), 'added')
+})

@@ -21,6 +21,8 @@ export class FakeCluster extends FakeNodes implements ClientOutbox {
   readonly #pending: { at: number; run: () => void }[] = []
   override now = 1000
   delay = 0
+  /** So long it takes to open a link. */
+  dialMs = 0
 
   constructor(options: { addresses?: Address[]; partitions?: number; seed?: number } = {}) {
     super(options.partitions)
@@ -109,7 +111,12 @@ export class FakeCluster extends FakeNodes implements ClientOutbox {
         this.links.get(link)!.up = true
         this.input({ kind: 'linkUp', link })
       }
-    })
+    }, this.dialMs)
+  }
+
+  /** What the node at `at` says of its own accord, over the link to it. */
+  say(at: Address, bytes: Uint8Array): void {
+    for (const [link, { address, up }] of this.links) if (up && address === at) this.transmit(link, bytes)
   }
 
   close(link: LinkId): void {
@@ -145,8 +152,9 @@ export class FakeCluster extends FakeNodes implements ClientOutbox {
 
   log(): void {}
 
-  #later(run: () => void): void {
-    this.#pending.push({ at: this.now + this.delay, run })
+  #later(run: () => void, ms = this.delay): void {
+    this.#pending.push({ at: this.now + ms, run })
+    this.#pending.sort((a, b) => a.at - b.at)
   }
 
   #deliverDue(): boolean {

@@ -147,3 +147,22 @@ test('a configuration of the same epoch that I am in is not my removal', () => {
   assert.equal(bench.removed, 2)
   assert.equal(bench.master.wakeAt, Infinity)
 })
+
+test('others are told of a change when it is done: until then the old and the new masters hold the shard', () => {
+  const bench = new Bench().elect().acknowledge(2).acknowledge(3)
+  const told = (): unknown => [bench.master.holders.epoch, bench.master.holders.nodes]
+  const [a, b, c, d] = [nodeOf(0), nodeOf(1), nodeOf(2), nodeOf(3)]
+  bench.input({ kind: 'reconfigure', change: { kind: 'learner', node: d } })
+  assert.deepEqual(told(), [1, [a, b, c]])
+  bench.durable().acknowledge(2)
+  assert.deepEqual(told(), [2, [a, b, c]])
+  bench.message('appendAnswer', 4, { term: 1, round: 1, accepted: true, match: 2, reached: 2 })
+  bench.input({ kind: 'reconfigure', change: { kind: 'replace', voters: [peer(1), peer(2), peer(4)] } })
+  assert.deepEqual(told(), [3, [a, b, c, d]])
+  bench.durable().acknowledge(2).acknowledge(4)
+  // The joint one is committed, and its end is in force: that can still be lost.
+  assert.equal(bench.master.configuration.outgoing, undefined)
+  assert.deepEqual(told(), [3, [a, b, d, c]])
+  bench.durable().acknowledge(2).acknowledge(4)
+  assert.deepEqual(told(), [4, [a, b, d]])
+})

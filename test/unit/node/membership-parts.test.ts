@@ -75,13 +75,6 @@ test('of two hints the higher (term, epoch) counts, and a leader counts more tha
   assert.equal(hints.get(1 as ShardId)?.leader, idOf(5))
 })
 
-test('whom a change puts out is a master until the change is committed', () => {
-  const hints = new Hints()
-  const hint = (masters: readonly number[]): ShardHint => ({ shard: 1 as ShardId, epoch: 3 as Epoch, term: 1 as Term, leader: idOf(1), masters: masters.map(idOf) })
-  assert.deepEqual([[1, 2, 3, 4], [1, 2, 4], [1, 2, 3, 4]].map((masters) => hints.put(hint(masters))), [true, true, false])
-  assert.deepEqual(hints.get(1 as ShardId)?.masters, [1, 2, 4].map(idOf))
-})
-
 test('every member is probed once a round, in another order each round, and a doubted one next', () => {
   const rota = new Rota(new Random(1))
   for (let i = 0; i < 20; i++) rota.add(idOf(i))

@@ -305,7 +305,7 @@ test('only a node that is dead, or drained, and master of nothing is forgotten, 
     return outcomes.at(-1)!.code
   }
   const forget = (i: number, force = false): number => ask({ kind: 'forget', node: idOf(i), force })
-  const drain = (i: number): number => ask({ kind: 'drain', node: idOf(i), draining: true })
+  const drain = (i: number): number => ask({ kind: 'drain', node: idOf(i), draining: true, wish: i })
   assert.deepEqual([forget(1), forget(3), forget(9)], [RegistryCode.master, RegistryCode.lives, RegistryCode.lives])
   ledger.dead.add(idOf(1))
   assert.deepEqual([forget(1), drain(1), forget(1), forget(1, true)], [RegistryCode.master, Code.ok, RegistryCode.master, Code.ok])
@@ -324,7 +324,7 @@ test('shards are born on nodes that stay, and on draining ones only where there 
   admitAll(nodes)
   network.until(20_000, 'all are admitted', () => nodes.every((node) => node.said.includes('admitted')))
   const born = (): number[] => nodes[0]!.births.at(-1)!.masters.map((node) => Number.parseInt(node, 16) - 1).sort()
-  const drain = (i: number): void => nodes[0]!.ledger.append(registryLogTable.encode({ kind: 'drain', leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime, origin: idOf(0), request: 0, node: idOf(i), draining: true }))
+  const drain = (i: number): void => nodes[0]!.ledger.append(registryLogTable.encode({ kind: 'drain', leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime, origin: idOf(0), request: 0, node: idOf(i), draining: true, wish: i }))
   const create = (topic: string): void => {
     const count = nodes[0]!.births.length
     nodes[4]!.create(1, topic, 2)

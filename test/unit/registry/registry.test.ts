@@ -4,6 +4,7 @@ import { Code, logTable, stampEntry } from '@horus/core/message/command'
 import { decode, MalformedMessage } from '@horus/core/message/layout'
 import { admitted, type NodeRecord, RegistryCode, type RegistryEntry, registryLogTable, topicAnswer } from '@horus/core/message/registry'
 import { Random } from '@horus/core/random'
+import { WISHES_PER_NODE_MAX } from '@horus/core/registry/image'
 import { Registry, type RegistryEffects, type ShardRecord } from '@horus/core/registry/registry'
 import type { Address, ClusterId, LeaseTime, LogIndex, NodeId, ShardId, WallTime } from '@horus/core/units'
 import { CLUSTER, idOf } from '../names.ts'
@@ -118,7 +119,8 @@ test('a forgotten node is not let in again, and forgetting it twice is no mistak
 
 test('a node drains until the contrary is said, through an admission anew and a snapshot, and no longer than it is known', () => {
   const log = new Log().found()
-  const drain = (i: number, draining: boolean): number => log.append({ kind: 'drain', ...log.asked, node: idOf(i), draining }).code
+  let wish = 0
+  const drain = (i: number, draining: boolean): number => log.append({ kind: 'drain', ...log.asked, node: idOf(i), draining, wish: ++wish }).code
   assert.equal(drain(1, true), Code.notFound)
   for (const i of [1, 2]) log.admit(record(i))
   assert.deepEqual([drain(1, true), drain(1, true), drain(2, true), drain(2, false)], [Code.ok, Code.ok, Code.ok, Code.ok])
@@ -127,6 +129,23 @@ test('a node drains until the contrary is said, through an admission anew and a 
   for (const registry of [log.registry, copy]) assert.deepEqual([1, 2].map((i) => registry.isDraining(idOf(i))), [true, false])
   log.append({ kind: 'forget', ...log.asked, node: idOf(1), force: false })
   assert.equal(log.registry.isDraining(idOf(1)), false)
+})
+
+test('a drain that is said again when it was taken back does nothing, whoever is asked and whatever was restored', () => {
+  const log = new Log().found()
+  log.admit(record(1))
+  const drain = (draining: boolean, wish: number): number => log.append({ kind: 'drain', ...log.asked, node: idOf(1), draining, wish }).code
+  assert.deepEqual([drain(true, 7), drain(false, 8), drain(true, 7)], [Code.ok, Code.ok, Code.ok])
+  assert.equal(log.registry.isDraining(idOf(1)), false)
+  log.registry = Registry.restore(log.registry.snapshot())
+  drain(true, 7)
+  assert.equal(log.registry.isDraining(idOf(1)), false)
+  drain(true, 9)
+  assert.equal(log.registry.isDraining(idOf(1)), true)
+  // A bounded number is kept.
+  for (let wish = 100; wish < 100 + WISHES_PER_NODE_MAX; wish++) drain(false, wish)
+  drain(true, 9)
+  assert.equal(log.registry.isDraining(idOf(1)), true)
 })
 
 test('topics of one partition share shards 1 to 8, the emptiest first, the lowest of equals', () => {
@@ -206,7 +225,7 @@ test('a restored snapshot goes on exactly as the original does', () => {
       if (kind === 0) log.admit(record(i, { value: random.below(15) }))
       else if (kind === 1) log.append({ kind: 'forget', ...log.asked, node: idOf(i), force: random.chance(0.5) })
       else if (kind === 2) log.append({ kind: 'createTopic', ...log.asked, topic: `t${random.below(30)}`, partitions: random.pick([1, 1, 2, 5]), settings: new Uint8Array([i]), births: random.chance(0.5) ? [{ shard: random.between(1, 20) as ShardId, masters: [idOf(i)] }] : [] })
-      else if (kind === 3) log.append({ kind: 'drain', ...log.asked, node: idOf(i), draining: random.chance(0.7) })
+      else if (kind === 3) log.append({ kind: 'drain', ...log.asked, node: idOf(i), draining: random.chance(0.7), wish: random.below(100) })
       else if (kind === 4) log.append({ kind: 'configureTopic', ...log.asked, topic: `t${random.below(30)}`, settings: new Uint8Array([i, i]) })
       else log.append({ kind: 'shardBorn', ...stamps, birth: { shard: random.between(1, 30) as ShardId, masters: [idOf(i), idOf(i + 1)] } })
     }
@@ -226,8 +245,9 @@ test('a restored snapshot goes on exactly as the original does', () => {
   }
 })
 
-/** Two counts, where nobody is draining or struck. */
+/** Behind the shards, where nobody is draining or struck and nothing was wished: two counts, and in the newest format a third. */
 const DRAINING_BYTES = 16
+const WISHES_BYTES = 8
 
 test('an image that is cut or of a newer format is refused, never half read; an older one is read', () => {
   const log = new Log().found()
@@ -235,11 +255,13 @@ test('an image that is cut or of a newer format is refused, never half read; an 
   log.create('a', 3, [{ shard: 9, masters: [idOf(1)] }])
   const image = log.registry.snapshot()
   for (let length = 0; length < image.length; length++) assert.throws(() => Registry.restore(image.subarray(0, length)), MalformedMessage)
-  // The format before this one ended with the shards; nobody drained then.
-  const older = image.slice(0, -DRAINING_BYTES)
-  older[0] = 1
-  assert.deepEqual(Registry.restore(older).snapshot(), image)
+  // The first format ended with the shards; nobody drained then. The second did not know wishes.
+  for (const [format, lacks] of [[1, DRAINING_BYTES + WISHES_BYTES], [2, WISHES_BYTES]] as const) {
+    const older = image.slice(0, -lacks)
+    older[0] = format
+    assert.deepEqual(Registry.restore(older).snapshot(), image)
+  }
   const newer = image.slice()
-  newer[0] = 3
-  assert.throws(() => Registry.restore(newer), /format 3/)
+  newer[0] = 4
+  assert.throws(() => Registry.restore(newer), /format 4/)
 })

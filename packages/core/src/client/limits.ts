@@ -34,6 +34,8 @@ export const BACKOFF_MS_MAX = 1000
 export const DIRECT_PATIENCE_MS = 300
 /** While no node answers, one more address is tried this often: most of a range are silent. */
 export const HOME_PATIENCE_MS = 50
+/** So long after a redirect the same redirect says nothing new: it answers what was sent before, or comes from a relay that has yet to hear of the leader. */
+export const REDIRECT_ECHO_MS = 100
 export const OPEN_TIMEOUT_MS = 3000
 /** After a failed direct connection the next try comes this many times later than the plain backoff: relaying works meanwhile. */
 export const DIRECT_RETRY_FACTOR = 10

@@ -1,5 +1,5 @@
 //! Reads: of a shard's books, through its leader; of the cluster's state, through any node. They change nothing, so they are
-//! simply asked again until their time is up. So are wishes of operators, which can be repeated.
+//! simply asked again until their time is up. So are wishes of operators, under a drawn id: one that comes twice is done once.
 
 import { nodeWish, query, type queryAnswer, Query as QueryKind, status } from '../message/client.ts'
 import { Code } from '../message/command.ts'
@@ -30,7 +30,7 @@ export function startQuery(s: State, out: ClientOutbox, number: number, about: Q
     return
   }
   const parts = places.map((place): QueryPart => ({ place, wire: 0, answer: undefined, askAt: 0 as Instant, attempts: 0 }))
-  const asked: Query = { timed: 'query', timer: newTimer(s), number, about, parts }
+  const asked: Query = { timed: 'query', timer: newTimer(s), number, about, id: about.kind === 'wish' ? s.random.u32() : 0, parts }
   s.queries.set(asked.timer, asked)
   startTimer(s, asked, deadlineAt)
 }
@@ -53,7 +53,7 @@ export function flushQueries(s: State, now: Instant, out: ClientOutbox): void {
 function encodePart(asked: Query, part: QueryPart): Uint8Array {
   const { about } = asked
   if (about.kind === 'status') return encodeRow(status, { request: part.wire })
-  if (about.kind === 'wish') return encodeRow(nodeWish, { request: part.wire, wish: about.wish, node: about.node, force: about.force })
+  if (about.kind === 'wish') return encodeRow(nodeWish, { request: part.wire, id: asked.id, wish: about.wish, node: about.node, force: about.force })
   const { shard, partition } = part.place!
   return encodeRow(query, { request: part.wire, shard, partition, operation: about.operation, body: about.body })
 }

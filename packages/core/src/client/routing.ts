@@ -2,7 +2,8 @@
 //!
 //!   topic ──locate──▶ partitions ──▶ shards ──▶ leader's address ──▶ direct link
 //!                                       │              └ none, or not reachable ──▶ any link: a node relays
-//!                                       └ notLeader, noQuorum: back off; a redirect is followed at once, twice in a row at most
+//!                                       └ notLeader, noQuorum: back off; a redirect is followed at once, twice in a row at most,
+//!                                         and whoever gave it relays until the link that it names is up
 
 import { located, locate, redirect } from '../message/client.ts'
 import { Code } from '../message/command.ts'
@@ -10,7 +11,7 @@ import { decode, MalformedMessage, type MessageOf } from '../message/layout.ts'
 import type { Instant, LeaseTime, SessionNumber, ShardId } from '../units.ts'
 import { never } from '../units.ts'
 import type { ClientOutbox, LinkId } from './api.ts'
-import { DIRECT_PATIENCE_MS, LINKS_MAX, LOOKUP_REPEAT_MS, TOPICS_MAX } from './limits.ts'
+import { DIRECT_PATIENCE_MS, LINKS_MAX, LOOKUP_REPEAT_MS, REDIRECT_ECHO_MS, TOPICS_MAX } from './limits.ts'
 import { backoff, homeLink, isAnswering, isUp, linkTo, NO_LINK, openLink, rememberAddress, sendOver } from './links.ts'
 import type { Command, Session, Shard, State, Topic, Worker } from './state.ts'
 import { encodeRow } from './wire.ts'
@@ -89,7 +90,7 @@ export function takeLocated(s: State, now: Instant, topic: Topic, message: Messa
 function shardOf(s: State, id: ShardId, topic: Topic): Shard {
   let shard = s.shards.get(id)
   if (shard === undefined) {
-    shard = { id, topic, leader: undefined, address: undefined, link: NO_LINK, attempts: 0, redirects: 0, retryAt: 0 as Instant, sessions: [], byNumber: new Map() }
+    shard = { id, topic, leader: undefined, address: undefined, link: NO_LINK, attempts: 0, redirects: 0, followedAt: -Infinity as Instant, retryAt: 0 as Instant, sessions: [], byNumber: new Map() }
     s.shards.set(id, shard)
   }
   return shard
@@ -159,16 +160,17 @@ export function turnedAway(s: State, now: Instant, shard: Shard, link: LinkId, c
   if (link !== shard.link || now < shard.retryAt) return
   const hint = code === Code.notLeader ? readRedirect(body) : undefined
   for (const session of shard.sessions) if (session.worker !== undefined) session.resume = true
+  const direct = shard.address === undefined ? undefined : linkTo(s, shard.address)
   if (hint?.address !== undefined && hint.address !== shard.address && shard.redirects < 2) {
     rememberAddress(s, hint.address)
     shard.redirects++
+    shard.followedAt = now
     shard.leader = hint.leader
     shard.address = hint.address
-    // What else was refused over this link must not count as a refusal by the new leader.
-    shard.link = NO_LINK
     return
   }
-  const direct = shard.address === undefined ? undefined : linkTo(s, shard.address)
+  // What else was refused over this link on the way to the same leader is no refusal by that leader.
+  if (hint?.address !== undefined && hint.address === shard.address && direct?.id !== link && now < shard.followedAt + REDIRECT_ECHO_MS) return
   if (code === Code.notLeader && direct?.id === link) {
     shard.address = undefined
     shard.leader = undefined

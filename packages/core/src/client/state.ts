@@ -98,6 +98,8 @@ export interface Shard {
   link: LinkId
   attempts: number
   redirects: number
+  /** When a redirect was followed last. */
+  followedAt: Instant
   /** Nothing is sent before. */
   retryAt: Instant
   readonly sessions: Session[]
@@ -245,6 +247,8 @@ export interface Query {
   readonly timer: number
   readonly number: number
   readonly about: Question
+  /** Of a wish, the same in all its repeats. */
+  readonly id: number
   readonly parts: QueryPart[]
 }
 

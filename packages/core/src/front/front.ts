@@ -31,7 +31,7 @@ export interface Directory extends WishTaker {
 
 /** The services of the shards that this node hosts. */
 export interface Services {
-  /** Undefined where this node does not lead the shard (or hosts no copy of it). */
+  /** Undefined where this node neither leads the shard nor was told to, or where another was told to by now. */
   led(shard: ShardId): ShardService | undefined
   /** Every shard that this node leads. */
   all(): Iterable<ShardService>
@@ -50,6 +50,9 @@ export interface FrontOutbox {
   send(to: NodeId, bytes: Uint8Array): void
 }
 
+/** A client asks again by itself for what is not answered for so long. */
+const RELAY_DOUBT_MS = 2500
+
 export class Front {
   readonly #self: () => NodeId
   readonly #directory: Directory
@@ -57,8 +60,8 @@ export class Front {
   readonly #locates = new Locates()
   readonly #wishes = new Wishes()
   readonly #relayed = new RelayedEndpoints()
-  /** Which leaders have heard of a connection through this node, so that they can be told when it goes. */
-  readonly #relays = new Map<ConnectionId, Set<NodeId>>()
+  /** Which leaders have heard of a connection through this node, and when last, so that they can be told when it goes. */
+  readonly #relays = new Map<ConnectionId, Map<NodeId, number>>()
 
   constructor(self: () => NodeId, directory: Directory, services: Services) {
     this.#self = self
@@ -77,11 +80,11 @@ export class Front {
   // ---- connections of this node ----------------------------------------------------------------------------------
 
   up(connection: ConnectionId): void {
-    this.#relays.set(connection, new Set())
+    this.#relays.set(connection, new Map())
   }
 
   down(connection: ConnectionId, outbox: FrontOutbox): void {
-    for (const node of this.#relays.get(connection) ?? []) outbox.send(node, connectionTable.encode({ kind: 'relayClosed', connection }))
+    for (const node of this.#relays.get(connection)?.keys() ?? []) outbox.send(node, connectionTable.encode({ kind: 'relayClosed', connection }))
     this.#relays.delete(connection)
     this.#locates.forget(connection)
     this.#wishes.forget(connection)
@@ -141,8 +144,8 @@ export class Front {
       if (endpoint !== undefined) this.#gone(endpoint)
       return
     }
-    const inner = parse(message.message)
-    if (inner === undefined || !isForShard(inner)) return
+    const inner = parseForShard(message.message)
+    if (inner === undefined) return
     const endpoint = this.#relayed.of(from, connection)
     const service = this.#services.led(inner.shard)
     // Never a second hop: two nodes that each take the other for the leader would pass the message for ever.
@@ -150,11 +153,13 @@ export class Front {
     else service.receive(now, endpoint, message.message, inner)
   }
 
-  linkDown(node: NodeId, outbox: FrontOutbox): void {
+  linkDown(now: Now, node: NodeId, outbox: FrontOutbox): void {
     for (const endpoint of this.#relayed.lost(node)) this.#gone(endpoint)
     for (const [connection, nodes] of this.#relays) {
-      // The leader behind the link may have heard what was relayed: only a closed connection makes the client ask again.
-      if (nodes.delete(node)) outbox.closeClient(connection, 'the leader that this connection was relayed to has gone')
+      const relayedAt = nodes.get(node)
+      nodes.delete(node)
+      // The leader behind the link may have heard what was relayed just now: only a closed connection makes the client ask again at once.
+      if (relayedAt !== undefined && now.monotonic < relayedAt + RELAY_DOUBT_MS) outbox.closeClient(connection, 'the leader that this connection was relayed to has gone')
     }
   }
 
@@ -221,7 +226,7 @@ export class Front {
       outbox.client(connection, connectionTable.encode(refusal(message, this.redirect(message.shard))))
       return
     }
-    this.#relays.get(connection)?.add(leader)
+    this.#relays.get(connection)?.set(leader, now.monotonic)
     outbox.send(leader, connectionTable.encode({ kind: 'relay', connection, message: bytes }))
   }
 
@@ -237,6 +242,12 @@ function parse(bytes: Uint8Array): ConnectionMessage | undefined {
     if (error instanceof MalformedMessage) return undefined
     throw error
   }
+}
+
+/** What a client has said to a shard. */
+export function parseForShard(bytes: Uint8Array): ShardMessage | undefined {
+  const message = parse(bytes)
+  return message !== undefined && isForShard(message) ? message : undefined
 }
 
 function isForShard(message: ConnectionMessage): message is ShardMessage {

@@ -37,11 +37,11 @@ export class Wishes {
   }
 }
 
-function registryWish({ wish, node, force }: WishMessage): RegistryWish | undefined {
+function registryWish({ id, wish, node, force }: WishMessage): RegistryWish | undefined {
   switch (wish) {
     case NodeWish.drain:
     case NodeWish.undrain:
-      return { kind: 'drain', node, draining: wish === NodeWish.drain }
+      return { kind: 'drain', node, draining: wish === NodeWish.drain, wish: id }
     case NodeWish.forget:
       return { kind: 'forget', node, force }
     default:

@@ -126,7 +126,8 @@ export class Deliveries {
         return { ...leased, jobs: Array.from(jobs).slice(i) }
       }
       entry.items.seek(lease.ordinal)
-      if (writer.count > 0 && (bytes > DELIVERY_BYTES || number < writer.base)) {
+      // Numbers are told from the first one that is in it; the first of the batch may have been left out.
+      if (number < writer.base || (writer.count > 0 && bytes > DELIVERY_BYTES)) {
         this.#ship(leased, presence)
         writer.begin(number)
         bytes = 0

@@ -230,7 +230,7 @@ export class Service {
   /** Of a session that is not open nothing is kept: a peer can make up as many as it likes. */
   #heard(now: Now, session: SessionNumber, from: Endpoint, stamp: number): void {
     if (!this.#led.books.hasSession(session)) return
-    this.#presences.heard(session, from, this.#led.leadsSurely(now) ? stamp : 0, this.#led.leaseNow(now))
+    this.#presences.heard(session, from, stamp, this.#led.leaseNow(now), this.#led.leadsSurely(now))
     this.#demands.heard(session)
   }
 

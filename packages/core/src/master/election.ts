@@ -6,7 +6,7 @@
 //!       └── a leader is heard, or a higher term ───────────────────┘        a leader's hand-over skips the pre-vote
 
 import type { Now } from '../actor.ts'
-import type { Append, PreVote, PreVoteAnswer, Removed, Vote, VoteAnswer } from '../message/consensus.ts'
+import type { Append, PreVote, PreVoteAnswer, Removed, TimeoutNow, Vote, VoteAnswer } from '../message/consensus.ts'
 import type { Instant, Term } from '../units.ts'
 import type { MasterOutbox, Peer } from './boundary.ts'
 import { isMember, isVoter, othersOf } from './configuration.ts'
@@ -17,6 +17,7 @@ import { takeLead } from './succession.ts'
 /** The election timer has run out. */
 export function electionTimeout(m: MasterState, now: Now, out: MasterOutbox): void {
   resetElection(m, now)
+  m.heir = undefined
   if (m.promotable) {
     if (now.monotonic < m.hastyUntil) waitHastily(m, now)
     m.waitsForStamps = !knowsStamps(m, now, out)
@@ -71,6 +72,7 @@ export function onVote(m: MasterState, now: Now, out: MasterOutbox, from: Peer, 
     // No answer and no new term: a candidate that won its pre-vote among others finds out by itself.
     if (!message.transfer && keepsToLeader(m, now)) return
     follow(m, now, out, message.term, undefined)
+    if (message.transfer) m.heir = from
   }
   const free = m.vote === undefined ? m.leader === undefined : m.vote === message.from
   const granted = message.term === m.term && free && m.log.isUpToDate(message.lastIndex, message.lastTerm)
@@ -79,6 +81,7 @@ export function onVote(m: MasterState, now: Now, out: MasterOutbox, from: Peer, 
     m.voteTicket = persist(m, now, out)
   }
   if (granted) resetElection(m, now)
+  else if (m.heir?.replica === from.replica) m.heir = undefined
   const answer = addressed(m, from, { kind: 'voteAnswer', granted, wall: now.wall })
   if (granted && !m.disk.has(m.voteTicket)) m.disk.defer(m.voteTicket, from.node, answer)
   else out.send(from.node, answer)
@@ -92,9 +95,9 @@ export function onVoteAnswer(m: MasterState, now: Now, out: MasterOutbox, from: 
   settle(m, now, out)
 }
 
-/** The leader hands over: it has seen that nothing is missing here. */
-export function onTimeoutNow(m: MasterState, now: Now, out: MasterOutbox, from: Peer, term: Term): void {
-  if (term !== m.term || m.role !== 'follower' || m.leader?.replica !== from.replica) return
+/** The leader hands over. Where something is missing here, others would not vote for this copy; the leader says it again when that has come. */
+export function onTimeoutNow(m: MasterState, now: Now, out: MasterOutbox, from: Peer, message: TimeoutNow): void {
+  if (message.term !== m.term || m.role !== 'follower' || m.leader?.replica !== from.replica || m.matched < message.lastIndex) return
   if (m.promotable && knowsStamps(m, now, out)) stand(m, now, out, true)
 }
 

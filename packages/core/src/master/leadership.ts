@@ -10,11 +10,16 @@ import type { MasterSettings } from './settings.ts'
 /** Rounds whose beginning is remembered: an answer to an older one proves nothing that is still of use. */
 const ROUNDS_KEPT = 256
 
-/** Hands the lead over: wait until `to` has everything, then tell it to stand. */
+/** Hands the lead over: wait until `to` was sent everything, then tell it to stand. */
 export interface Transfer {
   readonly to: Peer
+  /** From here on nothing is proposed any more, so that `to` comes to the end of the log. */
+  readonly closedFrom: Instant
   readonly until: Instant
+  /** It was told to stand; what is proposed after that would cost it the election. */
   asked: boolean
+  /** It was told once more when all was durable there: the first time may have come before the entries. */
+  confirmed: boolean
 }
 
 export class Leadership {
@@ -92,7 +97,7 @@ export class Leadership {
     hash.number(wait(this.heartbeatAt, now)).number(wait(this.graceUntil, now))
     const { ids, indexes, rounds } = this.reads
     for (let i = 0; i < ids.length; i++) hash.number(ids[i]!).number(indexes[i] ?? -1).number(rounds[i] ?? -1)
-    if (this.transfer) hash.word(this.transfer.to.replica).number(wait(this.transfer.until, now)).word(this.transfer.asked ? 1 : 0)
+    if (this.transfer) hash.word(this.transfer.to.replica).number(wait(this.transfer.until, now)).number(wait(this.transfer.closedFrom, now)).word((this.transfer.asked ? 1 : 0) | (this.transfer.confirmed ? 2 : 0))
     const { lasts, bytes } = this.uncommitted
     for (let i = 0; i < lasts.length; i++) hash.number(lasts[i]!).number(bytes[i]!)
   }

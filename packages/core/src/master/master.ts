@@ -14,7 +14,7 @@ import { assert } from '../assert.ts'
 import type { Actor, Now } from '../actor.ts'
 import type { Configuration } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
-import { type Instant, type LeaseTime, type LogIndex, never, type NodeId, type ShardId, type Term, type WallTime } from '../units.ts'
+import { type Epoch, type Instant, type LeaseTime, type LogIndex, never, type NodeId, type ShardId, type Term, type WallTime } from '../units.ts'
 import { answerDurable, onAppend, onInstalled, onSnapshotChunk } from './acceptance.ts'
 import type { MasterInput, MasterOutbox, Peer, PeerView, Role } from './boundary.ts'
 import { canvass, electionTimeout, leaderLost, onOutdatedPreVote, onPreVote, onPreVoteAnswer, onRemoved, onSuccessorsAppend, onTimeoutNow, onVote, onVoteAnswer } from './election.ts'
@@ -25,9 +25,12 @@ import { advance, beat, onAppendAnswer, onLoaded, onPeerLost, onSnapshotAnswer, 
 import { SNAPSHOT_BLOCK_BYTES } from './snapshot.ts'
 import { knowsStamps, MasterState, type MasterOptions, persist, stampsNow, tellRole } from './state.ts'
 import { checkQuorum, leadsSurely } from './succession.ts'
-import { beginTransfer, stepTransfer } from './transfer.ts'
+import { beginTransfer, endTransfer, stepTransfer } from './transfer.ts'
 
 export type { MasterOptions } from './state.ts'
+
+/** As many as a hint takes; changes of so many nodes that were never committed do not pile up. */
+const HOLDERS_MAX = 16
 
 export class Master implements Actor<MasterInput, MasterOutbox> {
   readonly #state: MasterState
@@ -50,7 +53,9 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
         else out.log('a proposal at a copy that does not lead is dropped')
         break
       case 'turn':
-        if (m.lead) ship(m, now, out)
+        if (m.lead === undefined) break
+        ship(m, now, out)
+        stepTransfer(m, now, out)
         break
       case 'durable':
         this.#durable(now, input.ticket, out)
@@ -78,6 +83,8 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
         if (reconfigure(m, now, out, input.change)) ship(m, now, out)
         break
       case 'transfer':
+        // What was gathered is on its way first: then the successor can be told at once.
+        if (m.lead) ship(m, now, out)
         beginTransfer(m, now, out, input.to)
         break
       case 'snapshotted':
@@ -144,6 +151,17 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     return this.#state.lastLeader
   }
 
+  /** Who was told to lead next and was not heard to do so yet, as far as this copy knows: a leader that has one takes nothing more. */
+  get heir(): Peer | undefined {
+    return this.#state.heir
+  }
+
+  /** It stands for election because its leader has told it to. */
+  get isSucceeding(): boolean {
+    const { role, campaign } = this.#state
+    return role === 'candidate' && campaign?.transfer === true
+  }
+
   /** The oldest entry that the log still has. */
   get firstIndex(): LogIndex {
     return this.#state.log.first
@@ -170,6 +188,17 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
   /** Of the configuration in force, and of those that may be again; each may stand more than once. */
   get voters(): readonly Peer[] {
     return this.#state.history.voters
+  }
+
+  /**
+   * Who holds the shard, as others may be told. While a change is under way these are the old and the new ones, since the shard may need
+   * any of them; the epoch says less than the one in force until that is committed, so that its end is news.
+   */
+  get holders(): { readonly epoch: Epoch; readonly nodes: readonly NodeId[] } {
+    const { history } = this.#state
+    const { current, committed, isCommitted } = history
+    const epoch = isCommitted || current.outgoing !== undefined ? current.epoch : committed.epoch
+    return { epoch, nodes: [...new Set(history.voters.map(({ node }) => node))].slice(0, HOLDERS_MAX) }
   }
 
   /** The newest one that is known to be committed: what a snapshot is written with. */
@@ -295,7 +324,7 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       case 'snapshotAnswer':
         return onSnapshotAnswer(m, now, out, from, message)
       case 'timeoutNow':
-        return onTimeoutNow(m, now, out, from, message.term)
+        return onTimeoutNow(m, now, out, from, message)
       case 'removed':
         return onRemoved(m, now, out, message)
       default:
@@ -315,6 +344,8 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     const m = this.#state
     if (m.lead) {
       for (const peer of m.lead.peers) if (peer.node === node) onPeerLost(m, peer)
+      // It may have been told or not; where it stands and wins, that is heard soon enough.
+      if (m.lead.transfer?.to.node === node) endTransfer(m)
     } else if (m.leader?.node === node) leaderLost(m, now)
   }
 

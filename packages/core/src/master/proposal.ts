@@ -14,8 +14,10 @@ export type Proposable = 'yes' | 'notLeader' | 'noQuorum'
 export function proposable(m: MasterState): Proposable {
   const { lead, settings } = m
   if (lead === undefined) return m.leader === undefined ? 'noQuorum' : 'notLeader'
-  // While the lead is handed over, what is proposed would only hold up its successor.
-  if (lead.transfer !== undefined) return 'noQuorum'
+  const { transfer } = lead
+  if (transfer?.asked) return 'notLeader'
+  // What is proposed on and on would hold up a successor that has yet to come to the end of the log.
+  if (transfer !== undefined && m.calledAt >= transfer.closedFrom) return 'noQuorum'
   if (m.log.last - m.commitIndex >= settings.uncommittedMax || lead.uncommitted.total + lead.gatheredBytes >= settings.uncommittedBytesMax) return 'noQuorum'
   return 'yes'
 }

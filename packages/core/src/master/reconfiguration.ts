@@ -9,7 +9,7 @@ import { changed, holds, isMember, isVoter, left, othersOf } from './configurati
 import { Progress } from './progress.ts'
 import { gatherConfiguration } from './proposal.ts'
 import { follow, type MasterState, send } from './state.ts'
-import { successor } from './transfer.ts'
+import { endTransfer, successor } from './transfer.ts'
 
 /** Whether a configuration was gathered, so that the caller ships it. */
 export function reconfigure(m: MasterState, now: Now, out: MasterOutbox, change: ConfigurationChange): boolean {
@@ -38,7 +38,7 @@ export function afterCommit(m: MasterState, now: Now, out: MasterOutbox): boolea
   m.leaving = []
   if (!isVoter(configuration, m.self)) {
     const next = successor(m, now)
-    if (next !== undefined) send(m, out, next, { kind: 'timeoutNow' })
+    if (next !== undefined) send(m, out, next, { kind: 'timeoutNow', lastIndex: m.commitIndex })
     follow(m, now, out, m.term, undefined)
   }
   return false
@@ -55,7 +55,7 @@ export function syncPeers(m: MasterState, now: Now): void {
     known.learner = learner
     return known
   })
-  if (lead.transfer !== undefined && !holds(configuration.voters, lead.transfer.to)) lead.transfer = undefined
+  if (lead.transfer !== undefined && !holds(configuration.voters, lead.transfer.to)) endTransfer(m)
 }
 
 function whyNot(m: MasterState): string | undefined {

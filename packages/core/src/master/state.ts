@@ -108,6 +108,9 @@ export class MasterState {
   owesAnswer = false
   receiving: SnapshotReceiving | undefined
 
+  /** Told by the last leader to lead next, as far as this copy knows, and not heard to do so yet: clients may as well be sent there. */
+  heir: Peer | undefined
+
   lead: Leadership | undefined
   /** Voters that the committed end of a joint configuration will have removed. */
   leaving: readonly Peer[] = []
@@ -227,7 +230,7 @@ export class MasterState {
     hash.number(this.commitIndex).number(this.commitWritten).number(age(this.commitWrittenAt, calledAt, settings.commitWriteMs))
     hash.number(this.stampedAt).number(this.unreadableThrough).number(this.matched).number(this.round)
     if (this.stampsAt === calledAt) hash.number(this.stamps.leaseNow).number(this.stamps.wallNow)
-    hash.text(this.role).number(this.leader?.replica ?? -1)
+    hash.text(this.role).number(this.leader?.replica ?? -1).number(this.heir?.replica ?? -1)
     if (this.leader !== undefined) hash.number(age(this.leaderAt, calledAt, settings.electionMs))
     if (this.lead === undefined) hash.number(wait(this.electionAt, calledAt)).number(wait(this.hastyUntil, calledAt))
     if (this.role === 'candidate' || this.role === 'preCandidate') mixCampaign(hash, this.campaign!, disk)
@@ -330,6 +333,7 @@ export function follow(m: MasterState, now: Now, out: MasterOutbox, term: Term, 
   m.readings = []
   m.leader = leader
   m.lastLeader = leader ?? m.lastLeader
+  m.heir = undefined
   resetElection(m, now)
 }
 

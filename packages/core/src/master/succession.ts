@@ -17,6 +17,7 @@ export function takeLead(m: MasterState, now: Now, out: MasterOutbox): void {
   const lead = new Leadership(monotonic)
   m.role = 'leader'
   m.leader = m.lastLeader = m.self
+  m.heir = undefined
   m.campaign = undefined
   m.receiving = undefined
   m.hastyUntil = -Infinity as Instant

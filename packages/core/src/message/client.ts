@@ -55,9 +55,9 @@ export const queryAnswer = row(0x6b, 'queryAnswer', { request: u32, code: u8, bo
 export const status = row(0x6c, 'status', { request: u32 })
 /**
  * What an operator wants of a node: `wish` is a `NodeWish`; `force` also where it is unwise. Any node is asked, puts it to the registry, and
- * says in a `queryAnswer` what came of it: a `Code`, or a `RegistryCode`. It can be repeated.
+ * says in a `queryAnswer` what came of it: a `Code`, or a `RegistryCode`. It can be repeated under the same `id`, which the client draws.
  */
-export const nodeWish = row(0x6e, 'nodeWish', { request: u32, wish: u8, node, force: bool })
+export const nodeWish = row(0x6e, 'nodeWish', { request: u32, id: u32, wish: u8, node, force: bool })
 export const NodeWish = { drain: 1, undrain: 2, forget: 3 } as const
 export type NodeWish = (typeof NodeWish)[keyof typeof NodeWish]
 

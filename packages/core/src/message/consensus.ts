@@ -68,8 +68,8 @@ export const snapshot = row(0x26, 'snapshot', {
 })
 /** `offset`: the next byte that is wanted. */
 export const snapshotAnswer = row(0x27, 'snapshotAnswer', { ...header, round: u53, index, offset: u53, wall: wallTime, freeBytes: f64 })
-/** The leader hands over: stand for election at once. */
-export const timeoutNow = row(0x28, 'timeoutNow', header)
+/** The leader hands over: stand for election at once, if your log agrees with mine through `lastIndex`, durable or not. */
+export const timeoutNow = row(0x28, 'timeoutNow', { ...header, lastIndex: index })
 /** The leader's committed configuration, of this epoch, is without you. */
 export const removed = row(0x29, 'removed', { ...header, epoch })
 
@@ -83,4 +83,5 @@ export type Append = MessageOf<typeof append>
 export type AppendAnswer = MessageOf<typeof appendAnswer>
 export type SnapshotChunk = MessageOf<typeof snapshot>
 export type SnapshotAnswer = MessageOf<typeof snapshotAnswer>
+export type TimeoutNow = MessageOf<typeof timeoutNow>
 export type Removed = MessageOf<typeof removed>

@@ -48,7 +48,7 @@ export type Member = ValueOf<typeof memberRecord>
 export const update = record({ member: memberRecord, by: optional(node) })
 export type Update = ValueOf<typeof update>
 
-/** Where a shard's masters are, as somebody knows them: of two hints the higher (term, epoch) counts, then the one with fewer masters. Never a decision. */
+/** Where a shard's masters are, as somebody knows them: of two hints the higher (term, epoch) counts. Never a decision. */
 export const shardHint = record({ shard, epoch, term, leader: optional(node), masters: list(node, 16) })
 export type ShardHint = ValueOf<typeof shardHint>
 

@@ -33,8 +33,11 @@ export const createTopic = row(0x53, 'createTopic', { ...stamps, ...asked, topic
 export const configureTopic = row(0x54, 'configureTopic', { ...stamps, ...asked, topic: name, settings: bytes(SETTINGS_BYTES_MAX) })
 /** Masters for a shard that topics were already placed on. */
 export const shardBorn = row(0x55, 'shardBorn', { ...stamps, birth })
-/** The node is to be master of nothing that another can take, until the contrary is said. */
-export const drain = row(0x56, 'drain', { ...stamps, ...asked, node, draining: bool })
+/**
+ * The node is to be master of nothing that another can take, until the contrary is said. `wish` is drawn by whoever wants it and the same in
+ * every repeat: one that comes late, when the contrary has been said, was done already and does nothing.
+ */
+export const drain = row(0x56, 'drain', { ...stamps, ...asked, node, draining: bool, wish: u32 })
 
 export const registryLogRows = [founded, admit, forget, createTopic, configureTopic, shardBorn, drain] as const
 export type RegistryEntry = MessageOf<(typeof registryLogRows)[number]>

@@ -59,7 +59,7 @@ export interface ShardView {
   readonly candidates: readonly Candidate[]
   /** Draining, and candidates otherwise: for a repair that nobody else can do. */
   readonly reserve: readonly Candidate[]
-  /** Voters that can lead at once, `self` not among them. */
+  /** Voters that can lead at once, `self` not among them; those that lead least come first. */
   readonly heirs: readonly NodeId[]
   /** Draining, or struck from the registry. */
   isLeaving(node: NodeId): boolean

@@ -10,10 +10,16 @@ export interface LedShard {
   readonly ready: readonly NodeId[]
 }
 
+/** How many shards each node leads, as far as gossip tells. */
+export function leadsOf(hints: readonly ShardHint[]): Map<NodeId, number> {
+  const counts = new Map<NodeId, number>()
+  for (const { leader } of hints) if (leader !== undefined) counts.set(leader, (counts.get(leader) ?? 0) + 1)
+  return counts
+}
+
 /** The shard to hand over, and to whom; undefined where counts differ by at most one as far as masters allow. */
 export function leadToHandOver(self: NodeId, led: readonly LedShard[], hints: readonly ShardHint[]): { readonly shard: ShardId; readonly to: NodeId } | undefined {
-  const counts = new Map<NodeId, number>()
-  for (const { leader } of hints) if (leader !== undefined && leader !== self) counts.set(leader, (counts.get(leader) ?? 0) + 1)
+  const counts = leadsOf(hints)
   let best: { readonly shard: ShardId; readonly to: NodeId; readonly count: number } | undefined
   for (const { shard, ready } of led) {
     for (const node of ready) {

@@ -7,8 +7,8 @@ import { bytes, encode, type Field, list, MalformedMessage, optional, Reader, re
 import { MASTERS_MAX, type NodeRecord, nodeRecord, PARTITIONS_MAX, SETTINGS_BYTES_MAX } from '../message/registry.ts'
 import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
 
-/** 2: which nodes are draining, and which are struck, behind all else. */
-const FORMAT = 2
+/** 2: which nodes are draining, and which are struck, behind all else. 3: what was wished of each node, behind that. */
+const FORMAT = 3
 const FORMAT_OLDEST = 1
 
 const founder = record({ node, address })
@@ -27,6 +27,8 @@ export interface RegistryState {
   readonly nodes: Map<NodeId, NodeRecord>
   /** Of the nodes, those that are to be masters of nothing that another can take. */
   readonly draining: Set<NodeId>
+  /** Of nodes, the last few wishes that were done about them, the oldest first: one that is said again does nothing. */
+  readonly wishes: Map<NodeId, readonly number[]>
   /** Nodes that are never let in again, in the order in which they were struck. */
   readonly struck: Set<NodeId>
   readonly topics: Map<string, TopicRecord>
@@ -37,6 +39,10 @@ export interface RegistryState {
 
 const head = record({ format: u8, applied: index, clusterId: optional(cluster), generation: u32, founders: list(founder, MASTERS_MAX), nextShard: shard, nextPartition: partition, nodes: u53, topics: u53, shards: u53 })
 const tail = record({ draining: u53, struck: u53 })
+/** So many are kept of a node; who repeats one when as many others were done since has waited for days. */
+export const WISHES_PER_NODE_MAX = 16
+const wishCount = record({ wishes: u53 })
+const wishesRecord = record({ node, wishes: list(u32, WISHES_PER_NODE_MAX) })
 
 export function imageOf(state: RegistryState): Uint8Array {
   const parts = [
@@ -46,6 +52,8 @@ export function imageOf(state: RegistryState): Uint8Array {
     ...inOrder(state.shards).map((value) => encode(shardRecord, value)),
     encode(tail, { draining: state.draining.size, struck: state.struck.size }),
     ...[...[...state.draining].sort(), ...state.struck].map((id) => encode(node, id)),
+    encode(wishCount, { wishes: state.wishes.size }),
+    ...[...state.wishes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, wishes]) => encode(wishesRecord, { node: id, wishes })),
   ]
   return joined(parts)
 }
@@ -63,8 +71,13 @@ export function readImage(image: Uint8Array): RegistryState {
   const behind = format < 2 ? { draining: 0, struck: 0 } : tail.read(reader)
   const draining = readSet(reader, behind.draining)
   const struck = readSet(reader, behind.struck)
+  const wishes = new Map<NodeId, readonly number[]>()
+  for (let left = format < 3 ? 0 : wishCount.read(reader).wishes; left > 0; left--) {
+    const { node: id, wishes: done } = wishesRecord.read(reader)
+    wishes.set(id, done)
+  }
   if (reader.left > 0) throw new MalformedMessage(`${reader.left} bytes too many behind a registry`)
-  return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, draining, struck, topics, shards }
+  return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, draining, wishes, struck, topics, shards }
 }
 
 function readSet(reader: Reader, count: number): Set<NodeId> {

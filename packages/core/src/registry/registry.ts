@@ -13,7 +13,7 @@ import { encode } from '../message/layout.ts'
 import { Code } from '../message/command.ts'
 import { admitted, type Birth, isRegistryTag, type NodeRecord, PARTITIONS_MAX, RegistryCode, type RegistryEntry, registryLogTable, topicAnswer } from '../message/registry.ts'
 import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
-import { imageOf, readImage, type RegistryState, type ShardRecord, type TopicRecord } from './image.ts'
+import { imageOf, readImage, type RegistryState, type ShardRecord, type TopicRecord, WISHES_PER_NODE_MAX } from './image.ts'
 
 export type { ShardRecord, TopicRecord } from './image.ts'
 
@@ -40,7 +40,7 @@ export interface RegistryEffects {
 const NOTHING = new Uint8Array(0)
 
 export class Registry {
-  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), draining: new Set(), struck: new Set(), topics: new Map(), shards: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId, nextPartition: 1 as PartitionId }
+  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), draining: new Set(), wishes: new Map(), struck: new Set(), topics: new Map(), shards: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId, nextPartition: 1 as PartitionId }
 
   // ---- what others read --------------------------------------------------------------------------------------------
 
@@ -161,9 +161,10 @@ export class Registry {
   }
 
   #forget(entry: Extract<RegistryEntry, { kind: 'forget' }>, effects: RegistryEffects): void {
-    const { nodes, draining, struck } = this.#state
+    const { nodes, draining, wishes, struck } = this.#state
     if (nodes.delete(entry.node)) {
       draining.delete(entry.node)
+      wishes.delete(entry.node)
       struck.add(entry.node)
       if (struck.size > STRUCK_MAX) struck.delete(struck.values().next().value!)
       effects.forgotten(entry.node)
@@ -172,10 +173,14 @@ export class Registry {
   }
 
   #drain(entry: Extract<RegistryEntry, { kind: 'drain' }>, effects: RegistryEffects): void {
-    const { nodes, draining } = this.#state
+    const { nodes, draining, wishes } = this.#state
     if (!nodes.has(entry.node)) return effects.answer(entry.origin, entry.request, Code.notFound, NOTHING)
-    if (entry.draining) draining.add(entry.node)
-    else draining.delete(entry.node)
+    const done = wishes.get(entry.node) ?? []
+    if (!done.includes(entry.wish)) {
+      wishes.set(entry.node, [...done, entry.wish].slice(-WISHES_PER_NODE_MAX))
+      if (entry.draining) draining.add(entry.node)
+      else draining.delete(entry.node)
+    }
     effects.answer(entry.origin, entry.request, Code.ok, NOTHING)
   }
 

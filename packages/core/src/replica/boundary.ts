@@ -116,8 +116,8 @@ export type ReplicaObservation =
 export interface ReplicaLoad {
   /** Connections of clients. */
   readonly connections: number
-  /** Of each shard that is led here: open sessions, those whose connection is known, and batches that one session has left unconfirmed. */
-  readonly led: readonly { readonly shard: ShardId; readonly sessions: number; readonly presences: number; readonly expected: number }[]
+  /** Of each shard that is led here: open sessions, those whose connection is known, batches that one session has left unconfirmed, and what waits for a lead. */
+  readonly led: readonly { readonly shard: ShardId; readonly sessions: number; readonly presences: number; readonly expected: number; readonly parkedBytes: number }[]
 }
 
 export interface ReplicaPlace {

@@ -5,7 +5,7 @@ import type { Now } from '../actor.ts'
 import type { ConfigurationChange, Peer, PeerView } from '../master/boundary.ts'
 import type { Candidate } from '../node/placement.ts'
 import { type Copy, Replacement, type ReplacementSettings, type ShardView } from '../node/replacement.ts'
-import { type LedShard, leadToHandOver } from '../node/spread.ts'
+import { type LedShard, leadsOf, leadToHandOver } from '../node/spread.ts'
 import type { MemberState, ShardHint } from '../message/gossip.ts'
 import type { NodeId, ShardId } from '../units.ts'
 import type { Hosted } from './hosted.ts'
@@ -47,7 +47,10 @@ export class Caretaker {
     this.#considerAt = led.length === 0 ? Infinity : now.monotonic + CONSIDER_MS
     // Once for all shards: both walk the registry.
     const { candidates, reserve } = around
-    for (const hosted of led) this.#consider(now, hosted, around, { candidates, reserve })
+    let leads: Map<NodeId, number> | undefined
+    // All leads of a node that goes may go in one pass: each is counted, so that they do not all go to one.
+    const leadsNow = (): Map<NodeId, number> => (leads ??= leadsOf(around.hints))
+    for (const hosted of led) this.#consider(now, hosted, around, { candidates, reserve }, leadsNow)
     if (now.monotonic < this.#spreadAt) return
     this.#spreadAt = now.monotonic + SPREAD_MS
     for (const hosted of led) this.#leaveFullDisk(now, hosted, around)
@@ -59,7 +62,7 @@ export class Caretaker {
     this.#considerAt = now.monotonic
   }
 
-  #consider(now: Now, hosted: Hosted, around: Surroundings, able: Pick<Surroundings, 'candidates' | 'reserve'>): void {
+  #consider(now: Now, hosted: Hosted, around: Surroundings, able: Pick<Surroundings, 'candidates' | 'reserve'>, leads: () => Map<NodeId, number>): void {
     const { master, shard } = hosted
     let replacement = this.#replacements.get(shard)
     if (replacement === undefined) {
@@ -79,14 +82,19 @@ export class Caretaker {
       learners: configuration.learners.map(copyOf),
       state: (node) => around.state(node),
       ...able,
-      heirs: peers.filter((peer) => isReady(peer, around)).map((peer) => peer.node),
+      get heirs() {
+        const count = (node: NodeId): number => leads().get(node) ?? 0
+        return peers.filter((peer) => isReady(peer, around)).map((peer) => peer.node).sort((a, b) => count(a) - count(b))
+      },
       zone: (node) => around.zone(node),
       isLeaving: (node) => around.isLeaving(node),
     }
     const action = replacement.consider(now.monotonic, view)
     if (action === undefined) return
-    if (action.kind === 'transfer') handOver(now, hosted, action.to)
-    else hosted.input(now, { kind: 'reconfigure', change: changeOf(action, configuration.voters, configuration.learners) })
+    if (action.kind === 'transfer') {
+      leads().set(action.to, (leads().get(action.to) ?? 0) + 1)
+      handOver(now, hosted, action.to)
+    } else hosted.input(now, { kind: 'reconfigure', change: changeOf(action, configuration.voters, configuration.learners) })
   }
 
   /** A leader whose disk is full refuses adds: where another has room it leads, and this one counts as failed. */

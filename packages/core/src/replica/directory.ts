@@ -45,7 +45,8 @@ export class NodeDirectory implements Directory, Surroundings {
     const hint = this.#cluster.hint(shard)
     // A master that has lost the leader of the hinted term knows better than the gossip. And a command that is passed on to a
     // dead node may have been done or not, as far as its client can tell: to whom nobody leads, that is told at once.
-    if (own !== undefined && (hint === undefined || own.term >= hint.term) && !this.isLeftOver(shard)) return own.leader?.node
+    // Whoever was told to lead next lets clients wait until it does.
+    if (own !== undefined && (hint === undefined || own.term >= hint.term) && !this.isLeftOver(shard)) return (own.heir ?? own.leader)?.node
     return hint?.leader === undefined || this.state(hint.leader) === 'dead' ? undefined : hint.leader
   }
 
@@ -150,7 +151,7 @@ export class NodeDirectory implements Directory, Surroundings {
     const hint = this.#cluster.hint(shard)
     const own = this.#hosted.get(shard)?.master
     if (own !== undefined && (hint === undefined || own.term >= hint.term)) {
-      return { shard, leader: own.leader?.node, masters: own.configuration.voters.map((voter) => voter.node), term: own.term, epoch: own.configuration.epoch, commitIndex: own.commitIndex }
+      return { shard, leader: own.leader?.node, masters: [...own.holders.nodes], term: own.term, epoch: own.holders.epoch, commitIndex: own.commitIndex }
     }
     return { shard, leader: hint?.leader, masters: [...this.#cluster.mastersOf(shard)], term: hint?.term ?? (0 as Term), epoch: hint?.epoch ?? (0 as Epoch), commitIndex: 0 as LogIndex }
   }

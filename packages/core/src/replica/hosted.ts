@@ -149,6 +149,12 @@ export class Hosted {
     return this.#master
   }
 
+  /** What clients say is for this copy: it leads and takes what they say, or it is about to. */
+  get isForClients(): boolean {
+    const { role, heir, isSucceeding } = this.master
+    return isSucceeding || (role === 'leader' && heir === undefined)
+  }
+
   get started(): boolean {
     return this.#master !== undefined
   }

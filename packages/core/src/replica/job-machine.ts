@@ -2,16 +2,20 @@
 //! clients. The leader also says when time has passed: leases expire and delays end by its tick entries alone.
 //!
 //! Before the first entry of its own term is applied a leader's books may lag behind what an earlier leader has answered:
-//! until then it serves nobody, or a job whose completion was acknowledged could be handed out again.
+//! until then it tells nobody what is in them, or a job whose completion was acknowledged could be handed out again. Commands need not
+//! wait so long, since what comes of one is decided when it is applied; and what is said to a copy that was told to lead waits until it does.
+//!
+//!   told to stand ──wins──▶ leads ──first own entry applied──▶ serves
+//!     all waits             commands are appended, the rest waits
 
 import type { Now } from '../actor.ts'
 import type { Endpoint } from '../lead/endpoint.ts'
+import { Parked } from '../lead/parked.ts'
 import type { Led } from '../lead/service.ts'
 import { Service, type ServiceLoad } from '../lead/service.ts'
 import type { ClientMessage } from '../message/client.ts'
 import { Code, logTable } from '../message/command.ts'
-import type { ShardMessage, ShardService } from '../front/front.ts'
-import { refusal } from '../front/front.ts'
+import { parseForShard, refusal, type ShardMessage, type ShardService } from '../front/front.ts'
 import { Shard, type ShardEffects } from '../shard.ts'
 import type { FencingToken, LeaseTime, LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
 import type { Hosted } from './hosted.ts'
@@ -52,6 +56,7 @@ export class JobMachine implements Machine, ShardService {
   /** As of the last turn. */
   #lacksRoom = false
   readonly #opening = new Set<PartitionId>()
+  readonly #parked = new Parked()
 
   constructor(shard: ShardId, out: JobMachineOutbox) {
     this.#shard = shard
@@ -73,9 +78,14 @@ export class JobMachine implements Machine, ShardService {
     return this.#leads && this.#host.applied >= this.#firstOwn
   }
 
-  /** What is kept for clients while this node leads. */
-  get load(): ServiceLoad & { readonly sessions: number } {
-    return { ...this.#service.load, sessions: this.#books.openSessions }
+  /** It keeps something for clients. */
+  get isOccupied(): boolean {
+    return this.serves || this.#parked.size > 0
+  }
+
+  /** What is kept for clients while this node leads, or is about to. */
+  get load(): ServiceLoad & { readonly sessions: number; readonly parkedBytes: number } {
+    return { ...this.#service.load, sessions: this.#books.openSessions, parkedBytes: this.#parked.bytes }
   }
 
   get #host(): Hosted {
@@ -131,6 +141,7 @@ export class JobMachine implements Machine, ShardService {
 
   turn(now: Now): void {
     this.#release()
+    if (this.#parked.size > 0) this.#unpark(now)
     if (!this.serves) return
     this.#lacksRoom = this.#host.master.lacksRoom
     this.#openPlaced(now)
@@ -153,10 +164,30 @@ export class JobMachine implements Machine, ShardService {
 
   receive(now: Now, from: Endpoint, bytes: Uint8Array, message: ShardMessage): void {
     this.#host.stir()
-    if (!this.serves) {
-      this.#out.send(from, refusal(message, this.#out.redirect(this.#shard)))
-      return
+    if (this.serves) this.#serve(now, from, bytes, message)
+    else if (!this.#isAwaited || !this.#parked.add(from, bytes)) this.#refuse(from, message)
+  }
+
+  /** It leads, or was told to: whoever speaks to it is answered in a moment. */
+  get #isAwaited(): boolean {
+    return this.#leads || this.#host.master.isSucceeding
+  }
+
+  #refuse(from: Endpoint, message: ShardMessage): void {
+    this.#out.send(from, refusal(message, this.#out.redirect(this.#shard)))
+  }
+
+  /** In their order: as far as this copy has come, each is served, appended, left waiting, or turned away. */
+  #unpark(now: Now): void {
+    for (const { from, bytes } of this.#parked.take()) {
+      const message = parseForShard(bytes)
+      if (message === undefined) continue
+      if (this.serves || (this.#leads && message.kind === 'command')) this.#serve(now, from, bytes, message)
+      else if (!this.#isAwaited || !this.#parked.add(from, bytes)) this.#refuse(from, message)
     }
+  }
+
+  #serve(now: Now, from: Endpoint, bytes: Uint8Array, message: ShardMessage): void {
     switch (message.kind) {
       case 'command':
         return this.#service.command(now, from, bytes, message)
@@ -167,7 +198,7 @@ export class JobMachine implements Machine, ShardService {
       case 'beat':
         return this.#service.beat(now, from, message)
       case 'resume':
-        return this.#host.read(now, (ok) => (ok && this.serves ? this.#service.resume(now, from, message) : this.#out.send(from, refusal(message, this.#out.redirect(this.#shard)))))
+        return this.#host.read(now, (ok) => (ok && this.serves ? this.#service.resume(now, from, message) : this.#refuse(from, message)))
       case 'query':
         return this.#host.read(now, (ok) => this.#out.send(from, ok ? answerQuery(this.#books, message) : { kind: 'queryAnswer', request: message.request, code: Code.notLeader, body: this.#out.redirect(this.#shard) }))
       default:
@@ -177,6 +208,7 @@ export class JobMachine implements Machine, ShardService {
 
   gone(endpoint: Endpoint): void {
     this.#host.stir()
+    this.#parked.gone(endpoint)
     this.#service.gone(endpoint)
   }
 
@@ -205,7 +237,7 @@ export class JobMachine implements Machine, ShardService {
         return machine.#books
       },
       get proposable() {
-        return machine.serves ? machine.#host.master.proposable : 'notLeader'
+        return machine.#leads ? machine.#host.master.proposable : 'notLeader'
       },
       get tooFewMasters() {
         return machine.#host.master.configuration.voters.length < machine.#out.minMasters()
@@ -247,6 +279,7 @@ export class JobMachine implements Machine, ShardService {
   }
 
   #openPlaced(now: Now): void {
+    if (this.#host.master.proposable !== 'yes') return
     for (const place of this.#out.placed(this.#shard)) {
       if (this.#books.hasPartition(place.partition) || this.#opening.has(place.partition)) continue
       this.#opening.add(place.partition)

@@ -27,8 +27,6 @@ const LEAVE_FLAGS: FlagTable = { force: { value: '', help: 'also where it stays 
 const FORGET_FLAGS: FlagTable = { force: { value: '', help: 'also where it lives, or is still a master' }, ...SURE_FLAGS }
 
 const POLL_MS = 500
-/** What is seen once may be on its way: a change of masters is hinted when it begins. */
-const READINGS = 2
 /** An id is told by its beginning from so many digits on. */
 const DIGITS_MIN = 4
 
@@ -130,14 +128,13 @@ async function drained(line: CommandLine, horus: Horus, node: NodeStatus): Promi
   const held = holdings(await horus.status(), node.id)
   const all = Math.max(1, held.shardsLeft + held.leadsLeft)
   if (!line.has('json')) process.stdout.write(`node ${node.id} drains; Ctrl-C ends the waiting, not the drain\n`)
-  for (let quiet = 0; ; ) {
+  for (;;) {
     const now = await horus.status().then((status) => holdings(status, node.id), (error: unknown) => {
       if (error instanceof HorusError && error.retryable) return undefined
       throw error
     })
     if (now !== undefined) progress.show(1 - (now.shardsLeft + now.leadsLeft) / all, `${shards(now.shardsLeft)} left, ${now.leadsLeft} led`)
-    quiet = now?.draining === true && now.shardsMovable + now.leadsMovable === 0 ? quiet + 1 : 0
-    if (now !== undefined && quiet >= READINGS) {
+    if (now?.draining === true && now.shardsMovable + now.leadsMovable === 0) {
       progress.clear()
       return now
     }

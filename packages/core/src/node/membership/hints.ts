@@ -1,7 +1,7 @@
 //! Who leads which shard, as gossip has it: of two hints the one of the higher term counts, within a term the one of the
 //! higher epoch. The term comes first, since an epoch takes effect uncommitted: a change of masters that its term could
-//! not commit would otherwise outlive, as a hint, every later leader. While a change is under way its masters are all who may
-//! still be needed; within an epoch fewer are newer. A hint only says where to ask first; whoever is asked knows better.
+//! not commit would otherwise outlive, as a hint, every later leader. A hint only says where to ask first; whoever is
+//! asked knows better.
 
 import type { ShardHint } from '../../message/gossip.ts'
 import type { ShardId } from '../../units.ts'
@@ -38,6 +38,5 @@ export class Hints {
 function newer(hint: ShardHint, known: ShardHint): boolean {
   if (hint.term !== known.term) return hint.term > known.term
   if (hint.epoch !== known.epoch) return hint.epoch > known.epoch
-  if ((hint.leader === undefined) !== (known.leader === undefined)) return hint.leader !== undefined
-  return hint.masters.length < known.masters.length
+  return hint.leader !== undefined && known.leader === undefined
 }
