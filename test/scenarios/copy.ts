@@ -209,6 +209,8 @@ export class Copy implements ReplicaActor {
   }
 
   readonly #hostedOutbox: HostedOutbox = {
+    stirred: () => {},
+    moved: () => {},
     nextTicket: () => ++this.#tickets,
     send: (to, message) => {
       this.#out!.address(to, this.#options.names.addressOf(to))

@@ -70,6 +70,8 @@ export class Replica {
   #stopping = Infinity
   #left = false
   #tidyAt = 0
+  /** The state of the registry that led shards have been told of. */
+  #registryAt = -1
   #hintAt = 0
   /** What somebody has said and nobody has heard yet: some a turn, never one a job. */
   #noted: (() => void)[] = []
@@ -170,9 +172,9 @@ export class Replica {
     this.#enter(now, outbox)
     if (this.#journal.wakeAt <= now.monotonic) this.#journal.wake(now, this.#journalOutbox)
     this.#cluster.wake(now)
-    for (const hosted of this.#copies.hosted.values()) hosted.wake(now)
+    for (const hosted of this.#copies.agenda.takeDue(now)) hosted.wake(now)
     if (this.#running) {
-      this.#caretaker.wake(now, this.#led(), this.#directory)
+      if (this.#caretaker.wakeAt <= now.monotonic) this.#caretaker.wake(now, this.#led(), this.#directory)
       if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
       if (this.#witness.wakeAt <= now.monotonic) this.#witness.wake(now, this.#witnessOutbox)
       if (this.#tidyAt <= now.monotonic) this.#tidy(now)
@@ -182,11 +184,9 @@ export class Replica {
   }
 
   get wakeAt(): Instant {
-    let at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
+    const at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
     if (!this.#running) return at as Instant
-    at = Math.min(at, this.#witness.wakeAt, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt)
-    for (const hosted of this.#copies.hosted.values()) at = Math.min(at, hosted.wakeAt(this.#now))
-    return at as Instant
+    return Math.min(at, this.#witness.wakeAt, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt, this.#copies.agenda.wakeAt(this.#now)) as Instant
   }
 
   /** One line for each copy, for whoever looks into a node that does not do what it should. */
@@ -236,7 +236,7 @@ export class Replica {
     // First, so that what the registry's leader finds to propose goes out with this turn, and again for what the copies have changed.
     if (this.#running) this.#cluster.turn(now)
     this.#settle()
-    for (const hosted of this.#copies.hosted.values()) hosted.turn(now)
+    for (const hosted of this.#copies.agenda.takeStirred()) hosted.turn(now)
     if (this.#running) this.#cluster.turn(now)
     this.#settle()
     this.#journal.receive(now, { kind: 'turn' }, this.#journalOutbox)
@@ -358,6 +358,8 @@ export class Replica {
   }
 
   readonly #hostedOutbox: HostedOutbox = {
+    stirred: (hosted) => this.#copies.agenda.stir(hosted),
+    moved: (hosted) => this.#copies.agenda.move(hosted),
     nextTicket: () => this.#nextTicket++,
     send: (to, message) => {
       if (CLAIMS.has(message.kind)) {
@@ -414,10 +416,11 @@ export class Replica {
   }
 
   #role(hosted: Hosted, view: RoleView): void {
+    this.#copies.noteRole(hosted, view)
     if (view.role === 'leader') this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
     this.#note(() => {
       if (hosted.shard === REGISTRY_SHARD) this.#cluster.registryApplied()
-      this.#caretaker.ledChanged(this.#now)
+      this.#caretaker.ledChanged(this.#now, hosted.shard)
       this.#tellHint(hosted)
       this.#tellReady()
       if (this.#stopping < Infinity && this.#led().length === 0) this.#stopped()
@@ -432,7 +435,7 @@ export class Replica {
   }
 
   #led(): Hosted[] {
-    return [...this.#copies.hosted.values()].filter((hosted) => hosted.master.role === 'leader')
+    return [...this.#copies.led]
   }
 
   // ---- links -----------------------------------------------------------------------------------------------------
@@ -501,15 +504,19 @@ export class Replica {
 
   #clusterChanged(): void {
     if (!this.#running) return
-    // What was placed on a shard may have changed.
-    for (const hosted of this.#copies.hosted.values()) hosted.stir()
+    const { applied } = this.#cluster.registry
+    if (applied !== this.#registryAt) {
+      this.#registryAt = applied
+      // What was placed on a shard may have changed.
+      for (const hosted of this.#copies.led) hosted.stir()
+    }
     this.#front.wake(this.#now, this.#o)
     this.#tellReady()
   }
 
   /** Ready: it belongs to a cluster, and every shard that it holds a copy of has a leader, but for copies that nobody counts on. */
   #tellReady(): void {
-    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#copies.hosted.values()].every((hosted) => hosted.master.leader !== undefined || this.#directory.isLeftOver(hosted.shard))
+    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#copies.leaderless].every((hosted) => this.#directory.isLeftOver(hosted.shard))
     if (ready === this.#ready) return
     this.#ready = ready
     this.#o.event({ kind: 'ready', ready })

@@ -45,6 +45,8 @@ class Stand {
       unreadable: (index) => this.heard.push(`without ${index}`),
     }
     const out: HostedOutbox = {
+      stirred: () => {},
+      moved: () => {},
       nextTicket: () => ++this.#ticket,
       send: (_to, message) => this.sent.push(message),
       journal: (_now, input) => {

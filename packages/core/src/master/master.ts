@@ -209,6 +209,12 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     return !this.hasRoom || (1 + roomy(configuration)) * 2 <= configuration.voters.length
   }
 
+  /** That node's end would change something here: it leads this copy, or holds another that this one leads. */
+  concerns(node: NodeId): boolean {
+    const { lead, leader } = this.#state
+    return lead === undefined ? leader?.node === node : lead.peers.some((peer) => peer.node === node)
+  }
+
   /** The others as the leader sees them; empty elsewhere. */
   peers(now: Now): PeerView[] {
     const m = this.#state

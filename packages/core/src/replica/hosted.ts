@@ -38,6 +38,10 @@ export interface HostedOptions {
 
 /** What the node does for a hosted shard. */
 export interface HostedOutbox {
+  /** It wants a turn; said once for each turn. */
+  stirred(hosted: Hosted): void
+  /** It may want to be woken at another time than it said last. */
+  moved(hosted: Hosted): void
   /** Rises over all copies that this node ever held, so that what an earlier copy wrote is never taken for this one's. */
   nextTicket(): number
   send(to: NodeId, message: ConsensusMessage | RepairMessage): void
@@ -272,6 +276,7 @@ export class Hosted {
   }
 
   linkDown(now: Now, node: NodeId): void {
+    if (!this.master.concerns(node)) return
     this.#enter(now)
     this.master.receive(now, { kind: 'linkDown', node }, this.#masterOutbox)
     this.#settle(now)
@@ -309,8 +314,13 @@ export class Hosted {
 
   /** Something that the machine goes by has changed without an input to its master. */
   stir(): void {
-    this.#stirred = true
+    if (!this.#stirred) {
+      this.#stirred = true
+      this.#out.stirred(this)
+    }
+    if (this.#wakeAt === undefined) return
     this.#wakeAt = undefined
+    this.#out.moved(this)
   }
 
   #enter(now: Now): void {
