@@ -36,8 +36,9 @@ export function tidingsOf(mail: Mail, names: Names, from: string, to: string): T
     case 'gossip':
       return gossip(mail, names, from, to)
     case 'sync':
+      return { topic: 'feed', text: 'all that I know, in short' }
     case 'syncAnswer':
-      return { topic: 'feed', text: `${mail.kind === 'sync' ? 'all that I know' : 'and all that I know'}: ${mail.updates.length} nodes, ${mail.hints.length} leads` }
+      return { topic: 'feed', text: `what I know where we differ: ${mail.updates.length} nodes, ${mail.hints.length} leads` }
     case 'registryFollow':
       return { topic: 'feed', text: `what is new in the registry behind ${mail.from}?` }
     case 'registryFeed':

@@ -215,6 +215,11 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     return lead === undefined ? leader?.node === node : lead.peers.some((peer) => peer.node === node)
   }
 
+  /** It leads, and has found the copy of another master to be lost. */
+  get seesDoubt(): boolean {
+    return this.#state.lead?.peers.some((peer) => peer.suspect) ?? false
+  }
+
   /** The others as the leader sees them; empty elsewhere. */
   peers(now: Now): PeerView[] {
     const m = this.#state

@@ -49,7 +49,7 @@ export class Caretaker {
   wake(now: Now, led: readonly Hosted[], around: Surroundings): void {
     if (now.monotonic < this.#considerAt) return
     this.#considerAt = led.length === 0 ? Infinity : now.monotonic + CONSIDER_MS
-    const due = led.filter((hosted) => (this.#calmUntil.get(hosted.shard) ?? 0) <= now.monotonic)
+    const due = led.filter(({ shard, master }) => (this.#calmUntil.get(shard) ?? 0) <= now.monotonic || master.seesDoubt)
     if (due.length > 0) {
       // Once for all shards: both walk the registry.
       const { candidates, reserve } = around
