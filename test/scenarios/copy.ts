@@ -236,6 +236,7 @@ export class Copy implements ReplicaActor {
     applied: (_hosted, record) => this.#tell('applied', `applies ${record.index} ${entryText(record.bytes, this.#options.names)}`),
     restored: (hosted) => this.#tell('snapshot', `starts from a snapshot through ${hosted.applied}: ${this.words.join(' ')}`),
     doubted: () => {},
+    rest: () => {},
     removed: () => this.#noted.push(() => {
       this.#tell('masters', 'is no master any more and gives its copy up')
       this.#drop()

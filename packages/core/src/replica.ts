@@ -25,6 +25,7 @@ import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
 import type { Hosted, HostedOutbox } from './replica/hosted.ts'
 import type { JobMachineOutbox } from './replica/job-machine.ts'
+import { Pulses, type PulsesOutbox } from './replica/pulse/pulses.ts'
 import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
 import { Witness, type WitnessOutbox } from './replica/witness.ts'
 import { type Instant, type LogIndex, type NodeId, REGISTRY_SHARD, type ShardId, type Term, type WallTime } from './units.ts'
@@ -63,6 +64,7 @@ export class Replica {
   readonly #caretaker: Caretaker
   readonly #copies: Copies
   readonly #witness = new Witness()
+  readonly #pulses: Pulses
   #out: ReplicaOutbox | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as WallTime }
   #recoveredJournal: RecoveredJournal | undefined
@@ -91,10 +93,11 @@ export class Replica {
     const masterSettings: MasterSettings = {
       ...defaultMasterSettings,
       ...(tuning?.heartbeatMs === undefined ? {} : { heartbeatMs: tuning.heartbeatMs }),
-      ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs }),
+      ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs, restAfterMs: tuning.electionMs }),
       ...(tuning?.appendBytes === undefined ? {} : { appendBytesMax: tuning.appendBytes }),
       ...(tuning?.snapshotEntries === undefined ? {} : { keepEntries: Math.ceil(tuning.snapshotEntries / 2) }),
     }
+    this.#pulses = new Pulses(options.random.fork(), { electionMs: this.#electionMs, gapMs: masterSettings.leaseGapMs, pulseMsMax: masterSettings.leasePollMs })
     this.#caretaker = new Caretaker(tuning?.replaceAfterMs === undefined ? {} : { replaceAfterMs: tuning.replaceAfterMs })
     this.#cluster = new Cluster(options, {
       device: (request) => this.#o.device(this.#desk.out('identity', request)),
@@ -113,7 +116,7 @@ export class Replica {
     })
     this.#copies = new Copies(
       { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, options.random.fork(), this.#journal,
-      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
+      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, pulses: this.#pulses, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
       { hosted: this.#hostedOutbox, jobs: this.#jobOutbox, registry: this.#registryOutbox },
     )
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)
@@ -145,6 +148,7 @@ export class Replica {
       case 'linkDown':
         this.#cluster.linkDown(now, input.node)
         for (const hosted of this.#copies.hosted.values()) hosted.linkDown(now, input.node)
+        this.#pulses.linkDown(input.node, this.#pulsesOutbox)
         this.#front.linkDown(input.node, outbox)
         this.#witness.linkDown(input.node)
         break
@@ -178,6 +182,7 @@ export class Replica {
     this.#cluster.wake(now)
     for (const hosted of this.#copies.agenda.takeDue(now)) hosted.wake(now)
     if (this.#running) {
+      if (this.#pulses.wakeAt <= now.monotonic) this.#pulses.wake(now, this.#pulsesOutbox)
       if (this.#caretaker.wakeAt <= now.monotonic) this.#caretaker.wake(now, this.#led(), this.#directory)
       if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
       if (this.#witness.wakeAt <= now.monotonic) this.#witness.wake(now, this.#witnessOutbox)
@@ -190,7 +195,7 @@ export class Replica {
   get wakeAt(): Instant {
     const at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
     if (!this.#running) return at as Instant
-    return Math.min(at, this.#witness.wakeAt, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt, this.#copies.agenda.wakeAt(this.#now)) as Instant
+    return Math.min(at, this.#pulses.wakeAt, this.#witness.wakeAt, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt, this.#copies.agenda.wakeAt(this.#now)) as Instant
   }
 
   /** One line for each copy, for whoever looks into a node that does not do what it should. */
@@ -214,6 +219,7 @@ export class Replica {
   }
 
   #enter(now: Now, outbox: ReplicaOutbox): void {
+    this.#pulses.called(now)
     this.#now = now
     this.#out = outbox
   }
@@ -394,8 +400,22 @@ export class Replica {
       this.#o.event({ kind: 'log', level: 'error', text: `shard ${hosted.shard}: the disk does not hold everything that it held, so this copy counts as lost and is made anew from the other masters` })
     },
     removed: (hosted) => this.#note(() => this.#copies.retire(this.#now, hosted.shard)),
+    rest: (hosted, wish) => this.#pulses.rest(this.#now, hosted.shard, wish),
     log: (text) => this.#o.event({ kind: 'log', level: 'info', text }),
   }
+
+  readonly #pulsesOutbox: PulsesOutbox = ((replica: Replica) => ({
+    send: (to, message) => replica.#o.send(to, linkTable.encode(message)),
+    agrees: (leader, rest) => replica.#copies.hosted.get(rest.shard)?.followAtRest(replica.#now, leader, rest) ?? false,
+    agreed: (shard) => {
+      replica.#copies.hosted.get(shard)?.input(replica.#now, { kind: 'restAgreed' })
+      replica.#observe({ kind: 'rested', shard })
+    },
+    rouse: (shard) => replica.#copies.hosted.get(shard)?.input(replica.#now, { kind: 'rouse' }),
+    get freeBytes() {
+      return replica.#journal.freeBytes
+    },
+  }))(this)
 
   readonly #jobOutbox: JobMachineOutbox = {
     send: (to: Endpoint, message: ClientMessage) => this.#front.send(to, message, this.#o),
@@ -459,6 +479,9 @@ export class Replica {
       case 'returned':
       case 'witnessed':
         return this.#witness.receive(from, message, this.#witnessOutbox)
+      case 'pulse':
+      case 'pulseAnswer':
+        return this.#pulses.receive(this.#now, from, message, this.#pulsesOutbox)
       case 'entryWanted':
       case 'entryGiven':
         return this.#copies.hosted.get(message.shard)?.repair(this.#now, from, message)

@@ -32,7 +32,7 @@ class Stand {
 
   constructor() {
     const machine: Machine = {
-      needs: () => true,
+      needs: () => true, isIdle: true,
       apply: (index) => this.heard.push(`applied ${index}`),
       lead: (leads) => this.heard.push(leads ? 'leads' : 'follows'),
       snapshot: () => new Uint8Array(1),
@@ -57,7 +57,7 @@ class Stand {
       },
       entry: (_shard, index) => (this.reads ? this.#log[index - 1]?.bytes : undefined),
       entries: (_shard, from, to) => (this.reads ? this.#log.slice(from - 1, to) : undefined),
-      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, doubted: () => {}, removed: () => {}, log: () => {},
+      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, doubted: () => {}, rest: () => {}, removed: () => {}, log: () => {},
     }
     const birth = birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)])
     const recovered = { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }

@@ -16,6 +16,7 @@ import type { HardState } from '../journal/state.ts'
 import type { RoleView } from '../master/boundary.ts'
 import { birthConfiguration } from '../master/configuration.ts'
 import { Master } from '../master/master.ts'
+import type { PulseView } from '../master/rest.ts'
 import type { MasterSettings } from '../master/settings.ts'
 import { type Configuration, logTable } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
@@ -25,6 +26,7 @@ import { type Epoch, type LogIndex, type NodeId, REGISTRY_SHARD, type ReplicaNum
 import { Agenda } from './agenda.ts'
 import { copyOf, Hosted, type HostedOutbox } from './hosted.ts'
 import { JobMachine, type JobMachineOutbox } from './job-machine.ts'
+import type { Machine } from './machine.ts'
 import { RegistryMachine, type RegistryMachineOutbox } from './registry-machine.ts'
 
 export interface CopySettings {
@@ -40,6 +42,7 @@ export interface CopyCluster {
   firstMasters(shard: ShardId): readonly NodeId[] | undefined
   /** The disk is known to hold what it once held: copies may vote. */
   isCleared(): boolean
+  readonly pulses: Omit<PulseView, 'isIdle'>
   /** This node's copy of shard 0 has come or gone. */
   registryHosted(registry: RegistryMachine | undefined): void
   /** A copy was given up: what is said of all copies may hold now. */
@@ -103,7 +106,7 @@ export class Copies {
     if (machine instanceof JobMachine) this.jobs.set(shard, machine)
     else this.registry = machine
     hosted.start(now, () => new Master({
-      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth, isCleared: () => this.#cluster.isCleared(),
+      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth, isCleared: () => this.#cluster.isCleared(), pulses: viewOf(this.#cluster.pulses, machine),
       recovered: birth === undefined && recovered.snapshot === undefined && recovered.hardState === undefined ? undefined : copyOf(recovered),
     }))
     return hosted
@@ -176,6 +179,7 @@ export class Copies {
     this.jobs.delete(shard)
     this.#retired.set(shard, hosted.master.self.replica)
     const { hosted: out } = this.#out
+    out.rest(hosted, undefined)
     out.journal(now, { kind: 'drop', shard })
     out.journal(now, { kind: 'hardState', shard, ticket: out.nextTicket(), state: retiredState(hosted.master.self.replica) })
     this.#cluster.retired()
@@ -201,6 +205,19 @@ export function isOnlyMaster({ shards }: RecoveredJournal): boolean {
     const entry = snapshot === undefined ? undefined : logTable.decode(snapshot.configuration)
     return entry?.kind === 'configuration' && entry.voters.length === 1 && entry.outgoing === undefined
   })
+}
+
+function viewOf(pulses: Omit<PulseView, 'isIdle'>, machine: Machine): PulseView {
+  return {
+    heardAt: (leader) => pulses.heardAt(leader),
+    proofOf: (follower) => pulses.proofOf(follower),
+    get awakeMs() {
+      return pulses.awakeMs
+    },
+    get isIdle() {
+      return machine.isIdle
+    },
+  }
 }
 
 /** A copy that was given up leaves this behind, so that nothing meant for it ever makes it again. */

@@ -151,6 +151,10 @@ export class JobMachine implements Machine, ShardService {
     return Math.max(this.#tickAt, now.monotonic + Math.max(0, next))
   }
 
+  get isIdle(): boolean {
+    return this.#books.leaseDeadlineNext === Infinity && !this.#tickUnderWay && !this.#tickWanted
+  }
+
   unreadable(index: LogIndex): void {
     if (this.#leads) this.#service.unreadable(index)
   }
