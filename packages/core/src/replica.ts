@@ -19,7 +19,7 @@ import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
 import { Caretaker } from './replica/caretaker.ts'
 import { Cluster } from './replica/cluster.ts'
-import type { ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
+import type { LedSurely, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
 import { Copies, isOnlyMaster, lossOf } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
@@ -97,7 +97,7 @@ export class Replica {
       ...(tuning?.appendBytes === undefined ? {} : { appendBytesMax: tuning.appendBytes }),
       ...(tuning?.snapshotEntries === undefined ? {} : { keepEntries: Math.ceil(tuning.snapshotEntries / 2) }),
     }
-    this.#pulses = new Pulses(options.random.fork(), { electionMs: this.#electionMs, gapMs: masterSettings.leaseGapMs, pulseMsMax: masterSettings.leasePollMs })
+    this.#pulses = new Pulses(options.random.clone().fork(), { electionMs: this.#electionMs, gapMs: masterSettings.leaseGapMs, pulseMsMax: masterSettings.leasePollMs })
     this.#caretaker = new Caretaker(tuning?.replaceAfterMs === undefined ? {} : { replaceAfterMs: tuning.replaceAfterMs })
     this.#cluster = new Cluster(options, {
       device: (request) => this.#o.device(this.#desk.out('identity', request)),
@@ -210,6 +210,11 @@ export class Replica {
   get load(): ReplicaLoad {
     const led = [...this.#copies.jobs].filter(([, machine]) => machine.serves).map(([shard, machine]) => ({ shard, ...machine.load }))
     return { connections: this.#front.connections, led }
+  }
+
+  /** The shards of which this node would say now that nobody else's lease clock can be ahead. */
+  ledSurely(now: Now): readonly LedSurely[] {
+    return this.#led().filter(({ master }) => master.leadsSurely(now)).map(({ shard, master }) => ({ shard, term: master.term }))
   }
 
   digest(): string {

@@ -96,8 +96,10 @@ function runSize(nodes: number, shards: number, minutes: number, seed: number, s
   return { ...result, complaints: [...fleet.complaints, ...faultsOf(result, smallest)] }
 }
 
-function faultsOf({ nodes, shards, withThreeMasters, led, leadsMax, copiesMax, churn }: Omit<ScaleResult, 'complaints'>, smallest: ScaleResult | undefined): string[] {
+function faultsOf({ nodes, shards, withThreeMasters, led, leadsMax, copiesMax, idle, churn }: Omit<ScaleResult, 'complaints'>, smallest: ScaleResult | undefined): string[] {
   const faults: string[] = []
+  const said = idle.kinds['append']?.messages ?? 0
+  if (said > 0.01 || idle.flushes > 0.01) faults.push(`idle shards are not quiet: ${said} appends and ${idle.flushes} flushes a node and second`)
   if (withThreeMasters < shards + 1) faults.push(`of ${shards + 1} shards only ${withThreeMasters} have three masters`)
   if (led < shards + 1) faults.push(`of ${shards + 1} shards only ${led} have a leader that lives`)
   if (leadsMax > Math.max(LEADS_SLACK + 1, Math.ceil(copiesMax / 3) + LEADS_SLACK)) faults.push(`a node leads ${leadsMax} shards where no node has more than ${copiesMax} copies`)

@@ -122,6 +122,12 @@ export interface ReplicaLoad {
   readonly led: readonly { readonly shard: ShardId; readonly sessions: number; readonly presences: number; readonly expected: number }[]
 }
 
+/** A shard and the term in which it is led. */
+export interface LedSurely {
+  readonly shard: ShardId
+  readonly term: Term
+}
+
 export interface ReplicaPlace {
   readonly replica: ReplicaNumber
   readonly node: NodeId

@@ -16,7 +16,7 @@ import { type Buckets, DATAGRAM_BYTES_MAX, envelope, type GossipMessage, type Me
 import { encode } from '../../message/layout.ts'
 import type { Random } from '../../random.ts'
 import { type Address, type Instant, never, type NodeId, type ShardId } from '../../units.ts'
-import { shuffle } from '../discovery.ts'
+import { sample } from '../discovery.ts'
 import { Detector, type DetectorOutbox, type Head, isProbed } from './detector.ts'
 import { Hints } from './hints.ts'
 import { News } from './news.ts'
@@ -335,7 +335,8 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
 
   #syncSomebody(now: Now, outbox: MembershipOutbox): void {
     this.#syncAt = this.#later(now, this.#settings.syncIntervalMs)
-    for (const member of this.#some(1)) outbox.sync(member.node, this.#summary())
+    const partner = this.#roster.distant(this.#self.node, this.#random)
+    if (partner !== undefined) outbox.sync(partner, this.#summary())
   }
 
   #synced(now: Now, from: NodeId, message: SyncMessage, outbox: MembershipOutbox): void {
@@ -376,8 +377,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
   /** Up to `count` live members, drawn at random. */
   #some(count: number): readonly Member[] {
     const members = this.#roster.entries.map((entry) => entry.member).filter((member) => isLive(member.state))
-    shuffle(members, this.#random)
-    return members.slice(0, count)
+    return sample(members, count, this.#random)
   }
 
   #summary(): SyncMessage & { readonly kind: 'sync' } {
