@@ -23,6 +23,8 @@ export interface Cost {
   readonly tcpMessages: number
   readonly tcpBytes: number
   readonly flushes: number
+  /** Processor time of the simulation, its own work included: more than the actors of a node take, and nothing of sockets and disks. */
+  readonly cpuMicros: number
   /** Messages and bytes by kind. */
   readonly kinds: Readonly<Record<string, Count>>
 }
@@ -51,7 +53,7 @@ const CHURN_EVERY_MS = 4000
 /** A cluster that is not complete by then has failed. */
 const COMPLETE_MS_MAX = 600_000
 /** Leads are spread one after the other, and copies move to the nodes that rank higher. */
-const SETTLE_MS = 180_000
+const SETTLE_MS = 120_000
 const SLICE_MS = 1000
 /** A node hands a lead over where the other one leads at least two fewer, as far as masters allow. */
 const LEADS_SLACK = 2
@@ -60,7 +62,7 @@ const SLACK = 1.5
 
 export function runScale({ sizes, shards, minutes, seed, say }: ScaleOptions): readonly ScaleResult[] {
   const results: ScaleResult[] = []
-  say('nodes  masters  leads  copies  links |  idle: UDP/s  bytes/s   TCP/s  bytes/s  flushes/s | churn: UDP/s  bytes/s   TCP/s  bytes/s |  events/s   MiB')
+  say('nodes  masters  leads  copies  links |  idle: UDP/s  bytes/s   TCP/s  bytes/s  flushes/s  us/s | churn: UDP/s  bytes/s   TCP/s  bytes/s  us/s |  events/s   MiB')
   for (const nodes of sizes) {
     const result = runSize(nodes, shards, minutes, seed, results[0])
     results.push(result)
@@ -80,13 +82,16 @@ function runSize(nodes: number, shards: number, minutes: number, seed: number, s
   world.runUntil(world.now + SETTLE_MS, stays)
   const window = minutes * 60_000
   const perNode = 1 / (nodes * (window / 1000))
-  fleet.measure(false)
-  world.runUntil(world.now + window, stays)
-  const idle = costOf(fleet.traffic, perNode)
+  const measure = (churning: boolean): Cost => {
+    fleet.measure(churning)
+    const before = process.cpuUsage()
+    world.runUntil(world.now + window, stays)
+    const { user, system } = process.cpuUsage(before)
+    return costOf(fleet.traffic, user + system, perNode)
+  }
+  const idle = measure(false)
   const [leadsMax, copiesMax] = [fleet.leads[0] ?? 0, fleet.copies[0] ?? 0]
-  fleet.measure(true)
-  world.runUntil(world.now + window, stays)
-  const churn = costOf(fleet.traffic, perNode)
+  const churn = measure(true)
   fleet.rest()
   while (!fleet.complete && !stays() && world.now < 2 * COMPLETE_MS_MAX) world.runUntil(world.now + SLICE_MS, stays)
   const result: Omit<ScaleResult, 'complaints'> = {
@@ -109,9 +114,9 @@ function faultsOf({ nodes, shards, withThreeMasters, led, leadsMax, copiesMax, i
   return faults
 }
 
-function costOf({ udp, tcp, flushes, kinds }: Traffic, perNode: number): Cost {
+function costOf({ udp, tcp, flushes, kinds }: Traffic, cpuMicros: number, perNode: number): Cost {
   return {
-    udpMessages: udp.messages * perNode, udpBytes: udp.bytes * perNode, tcpMessages: tcp.messages * perNode, tcpBytes: tcp.bytes * perNode, flushes: flushes * perNode,
+    udpMessages: udp.messages * perNode, udpBytes: udp.bytes * perNode, tcpMessages: tcp.messages * perNode, tcpBytes: tcp.bytes * perNode, flushes: flushes * perNode, cpuMicros: cpuMicros * perNode,
     kinds: Object.fromEntries(kinds.map(([kind, { messages, bytes }]) => [kind, { messages: messages * perNode, bytes: bytes * perNode }])),
   }
 }
@@ -119,6 +124,6 @@ function costOf({ udp, tcp, flushes, kinds }: Traffic, perNode: number): Cost {
 function lineOf(result: ScaleResult): string {
   const { nodes, withThreeMasters, leadsMax, copiesMax, linksPerNode, idle, churn, events, seconds, rssBytes } = result
   const column = (value: number, width: number, digits = 0): string => value.toFixed(digits).padStart(width)
-  const cost = ({ udpMessages, udpBytes, tcpMessages, tcpBytes }: Cost, width: number): string => `${column(udpMessages, width, 1)}${column(udpBytes, 9)}${column(tcpMessages, 8, 1)}${column(tcpBytes, 9)}`
-  return `${column(nodes, 5)}${column(withThreeMasters, 9)}${column(leadsMax, 7)}${column(copiesMax, 8)}${column(linksPerNode, 7)} |${cost(idle, 13)}${column(idle.flushes, 11, 2)} |${cost(churn, 13)} |${column(events / seconds, 10)}${column(rssBytes / 2 ** 20, 6)}`
+  const cost = ({ udpMessages, udpBytes, tcpMessages, tcpBytes }: Cost): string => `${column(udpMessages, 13, 1)}${column(udpBytes, 9)}${column(tcpMessages, 8, 1)}${column(tcpBytes, 9)}`
+  return `${column(nodes, 5)}${column(withThreeMasters, 9)}${column(leadsMax, 7)}${column(copiesMax, 8)}${column(linksPerNode, 7)} |${cost(idle)}${column(idle.flushes, 11, 2)}${column(idle.cpuMicros, 6)} |${cost(churn)}${column(churn.cpuMicros, 6)} |${column(events / seconds, 10)}${column(rssBytes / 2 ** 20, 6)}`
 }

@@ -20,6 +20,8 @@ import { answerQuery } from './queries.ts'
 
 /** Retention and forgotten sessions need no hurry: for them alone a shard ticks this seldom, and not at all while it keeps nothing. */
 const HOUSEKEEPING_MS = 60_000
+/** A wall clock may jump while a shard rests: what is scheduled is looked at this often, so that it is late by no more. */
+const DUE_LOOK_MS = 10_000
 /** Freed entries are told to the journal in lots. */
 const FREED_MAX = 1024
 
@@ -141,7 +143,8 @@ export class JobMachine implements Machine, ShardService {
   wakeAt(now: Now): number {
     if (!this.serves || this.#tickUnderWay || this.#tickWanted) return Infinity
     const lease = this.#books.leaseDeadlineNext - this.#host.master.leaseNow(now)
-    const due = this.#books.dueNext - this.#host.master.wallNow(now)
+    const { dueNext } = this.#books
+    const due = dueNext === Infinity ? Infinity : Math.min(DUE_LOOK_MS, dueNext - this.#host.master.wallNow(now))
     return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#housekeepingAt(now))
   }
 
