@@ -209,6 +209,8 @@ export class Copy implements ReplicaActor {
   }
 
   readonly #hostedOutbox: HostedOutbox = {
+    stirred: () => {},
+    moved: () => {},
     nextTicket: () => ++this.#tickets,
     send: (to, message) => {
       this.#out!.address(to, this.#options.names.addressOf(to))
@@ -235,6 +237,7 @@ export class Copy implements ReplicaActor {
     restored: (hosted) => this.#tell('snapshot', `starts from a snapshot through ${hosted.applied}: ${this.words.join(' ')}`),
     doubted: () => {},
     unreadable: () => {},
+    rest: () => {},
     removed: () => this.#noted.push(() => {
       this.#tell('masters', 'is no master any more and gives its copy up')
       this.#drop()

@@ -3,6 +3,7 @@
 import type { Append, AppendAnswer, ConsensusMessage } from '@horus/core/message/consensus'
 import type { Decision, FoundingMessage, GossipMessage, Member, Update } from '@horus/core/message/gossip'
 import { FoundingRefusal, isFounding } from '@horus/core/message/gossip'
+import type { RestChange } from '@horus/core/message/pulse'
 import { entryText } from './entries.ts'
 import type { Names } from './names.ts'
 import { valueText } from './registry-text.ts'
@@ -36,8 +37,13 @@ export function tidingsOf(mail: Mail, names: Names, from: string, to: string): T
     case 'gossip':
       return gossip(mail, names, from, to)
     case 'sync':
+      return { topic: 'feed', text: 'all that I know, in short' }
     case 'syncAnswer':
-      return { topic: 'feed', text: `${mail.kind === 'sync' ? 'all that I know' : 'and all that I know'}: ${mail.updates.length} nodes, ${mail.hints.length} leads` }
+      return { topic: 'feed', text: `what I know where we differ: ${mail.updates.length} nodes, ${mail.hints.length} leads` }
+    case 'pulse':
+      return { topic: 'heartbeat', text: pulse(mail.changes) }
+    case 'pulseAnswer':
+      return { topic: 'heartbeat', text: mail.ended.length === 0 ? 'I follow, in every shard at rest' : 'I follow, but not in all of those shards' }
     case 'registryFollow':
       return { topic: 'feed', text: `what is new in the registry behind ${mail.from}?` }
     case 'registryFeed':
@@ -81,6 +87,12 @@ function consensus(message: ConsensusMessage, names: Names): Tidings {
     default:
       return message satisfies never
   }
+}
+
+function pulse(changes: readonly RestChange[]): string {
+  const begun = changes.flatMap(({ begun: rest }) => (rest === undefined ? [] : [rest.shard === 0 ? 'the registry' : `shard ${rest.shard}`]))
+  if (begun.length > 0) return `I lead, and from now on this speaks for ${begun.join(' and ')}`
+  return changes.length > 0 ? 'I lead, but this speaks for fewer shards' : 'I lead, in every shard at rest'
 }
 
 function append({ term, prevIndex, prevTerm, commit, entries }: Append, names: Names): string {

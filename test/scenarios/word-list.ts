@@ -64,5 +64,7 @@ export class WordList implements Machine {
     return Infinity
   }
 
+  readonly isIdle = true
+
   unreadable(): void {}
 }

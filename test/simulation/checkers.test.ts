@@ -15,6 +15,7 @@ import { idOf } from '../unit/names.ts'
 import { Checkers } from './check/all.ts'
 import { checkBounds } from './check/bounds.ts'
 import { Report } from './check/checker.ts'
+import { SureChecker } from './check/sure.ts'
 import { type HeldLease, History, jobName, payloadOf } from './history.ts'
 
 interface Scene {
@@ -344,4 +345,26 @@ test('I11: a node that keeps more for its clients than there are connections, se
   assert.equal(found(2, led(4, 0)), 'I11')
   assert.equal(found(2, led(0, EXPECTED_PER_SESSION_MAX + 1)), 'I11')
   assert.equal(found(2, led(0, 0, PARKED_BYTES_MAX + 1)), 'I11')
+})
+
+test('I8: a leader that is sure of its lead when the clock of a later one may have moved is reported', () => {
+  const found = (sureAt: number, term: number): string | undefined => {
+    const report = new Report()
+    let now = 0
+    const checker = new SureChecker(report, 0.05, () => now)
+    const elected = (at: number, inTerm: number): void => {
+      now = at
+      checker.observed(one, { kind: 'leader', shard: 1 as never, term: inTerm as never, replica: 1 as never })
+    }
+    elected(0, 1)
+    elected(1000, 2)
+    elected(9000, 3)
+    now = sureAt
+    checker.claims('one', [{ shard: 1 as never, term: term as never }, { shard: 2 as never, term: 1 as never }])
+    return report.first?.invariant
+  }
+  assert.equal(found(2900, 1), undefined)
+  assert.equal(found(2910, 1), 'I8')
+  assert.equal(found(10_000, 2), undefined)
+  assert.equal(found(60_000, 3), undefined)
 })

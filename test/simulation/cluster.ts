@@ -134,6 +134,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     if (code === Act.audit) {
       this.checkers.audit()
       checkBounds(this.nodes, this.checkers.report)
+      for (const node of this.nodes) if (node.state === 'up') this.checkers.sure.claims(node.name, node.actor?.ledSurely?.(node.clock.read(this.world.now)) ?? [])
       this.#disks.audit(this.world.now, this.nodes, this.checkers.report)
       this.#twins.audit()
       this.scene.quiet = this.scene.calm && this.publishers.every((publisher) => publisher.finished)

@@ -19,12 +19,13 @@ import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
 import { Caretaker } from './replica/caretaker.ts'
 import { Cluster } from './replica/cluster.ts'
-import type { ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
+import type { LedSurely, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
 import { Copies, isOnlyMaster, lossOf } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
 import type { Hosted, HostedOutbox } from './replica/hosted.ts'
 import type { JobMachineOutbox } from './replica/job-machine.ts'
+import { Pulses, type PulsesOutbox } from './replica/pulse/pulses.ts'
 import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
 import { Witness, type WitnessOutbox } from './replica/witness.ts'
 import { type Instant, type LogIndex, type NodeId, REGISTRY_SHARD, type ShardId, type Term, type WallTime } from './units.ts'
@@ -38,8 +39,12 @@ const SNAPSHOT_BYTES = 256 * 1024 * 1024
 const DIGEST_ENTRIES = 64
 /** How often idle shards are looked for that keep an old segment from going. */
 const TIDY_MS = 1000
-/** How often a leader repeats that it leads: a node that the gossip missed does not know where to send its clients. */
+/**
+ * How often a leader repeats that it leads: a node that the gossip missed does not know where to send its clients. It is heard by a few nodes
+ * each time, so in a cluster of more than `HINT_NODES` that is found out sooner when two nodes compare what they know.
+ */
 const HINT_MS = 5000
+const HINT_NODES = 32
 /** After `stop` the lead has so long to be taken over. */
 const STOP_MS = 3000
 /** And then clients have so long to hear it, and to get what is on its way for them. */
@@ -61,6 +66,7 @@ export class Replica {
   readonly #caretaker: Caretaker
   readonly #copies: Copies
   readonly #witness = new Witness()
+  readonly #pulses: Pulses
   #out: ReplicaOutbox | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as WallTime }
   #recoveredJournal: RecoveredJournal | undefined
@@ -72,6 +78,8 @@ export class Replica {
   #stopping = Infinity
   #left = false
   #tidyAt = 0
+  /** The state of the registry that led shards have been told of. */
+  #registryAt = -1
   #hintAt = 0
   /** What somebody has said and nobody has heard yet: some a turn, never one a job. */
   #noted: (() => void)[] = []
@@ -87,10 +95,11 @@ export class Replica {
     const masterSettings: MasterSettings = {
       ...defaultMasterSettings,
       ...(tuning?.heartbeatMs === undefined ? {} : { heartbeatMs: tuning.heartbeatMs }),
-      ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs }),
+      ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs, restAfterMs: tuning.electionMs }),
       ...(tuning?.appendBytes === undefined ? {} : { appendBytesMax: tuning.appendBytes }),
       ...(tuning?.snapshotEntries === undefined ? {} : { keepEntries: Math.ceil(tuning.snapshotEntries / 2) }),
     }
+    this.#pulses = new Pulses(options.random.clone().fork(), { electionMs: this.#electionMs, gapMs: masterSettings.leaseGapMs, pulseMsMax: masterSettings.leasePollMs })
     this.#caretaker = new Caretaker(tuning?.replaceAfterMs === undefined ? {} : { replaceAfterMs: tuning.replaceAfterMs })
     this.#cluster = new Cluster(options, {
       device: (request) => this.#o.device(this.#desk.out('identity', request)),
@@ -109,7 +118,7 @@ export class Replica {
     })
     this.#copies = new Copies(
       { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, options.random.fork(), this.#journal,
-      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
+      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, pulses: this.#pulses, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
       { hosted: this.#hostedOutbox, jobs: this.#jobOutbox, registry: this.#registryOutbox },
     )
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)
@@ -141,6 +150,7 @@ export class Replica {
       case 'linkDown':
         this.#cluster.linkDown(now, input.node)
         for (const hosted of this.#copies.hosted.values()) hosted.linkDown(now, input.node)
+        this.#pulses.linkDown(input.node, this.#pulsesOutbox)
         this.#front.linkDown(now, input.node, outbox)
         this.#witness.linkDown(input.node)
         break
@@ -172,9 +182,10 @@ export class Replica {
     this.#enter(now, outbox)
     if (this.#journal.wakeAt <= now.monotonic) this.#journal.wake(now, this.#journalOutbox)
     this.#cluster.wake(now)
-    for (const hosted of this.#copies.hosted.values()) hosted.wake(now)
+    for (const hosted of this.#copies.agenda.takeDue(now)) hosted.wake(now)
     if (this.#running) {
-      this.#caretaker.wake(now, this.#led(), this.#directory)
+      if (this.#pulses.wakeAt <= now.monotonic) this.#pulses.wake(now, this.#pulsesOutbox)
+      if (this.#caretaker.wakeAt <= now.monotonic) this.#caretaker.wake(now, this.#led(), this.#directory)
       if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
       if (this.#witness.wakeAt <= now.monotonic) this.#witness.wake(now, this.#witnessOutbox)
       if (this.#tidyAt <= now.monotonic) this.#tidy(now)
@@ -184,11 +195,9 @@ export class Replica {
   }
 
   get wakeAt(): Instant {
-    let at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
+    const at = Math.min(this.#journal.wakeAt, this.#cluster.wakeAt, this.#stopping)
     if (!this.#running) return at as Instant
-    at = Math.min(at, this.#witness.wakeAt, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt)
-    for (const hosted of this.#copies.hosted.values()) at = Math.min(at, hosted.wakeAt(this.#now))
-    return at as Instant
+    return Math.min(at, this.#pulses.wakeAt, this.#witness.wakeAt, this.#caretaker.wakeAt, this.#front.wakeAt, this.#tidyAt, this.#copies.agenda.wakeAt(this.#now)) as Instant
   }
 
   /** One line for each copy, for whoever looks into a node that does not do what it should. */
@@ -205,6 +214,11 @@ export class Replica {
     return { connections: this.#front.connections, led }
   }
 
+  /** The shards of which this node would say now that nobody else's lease clock can be ahead. */
+  ledSurely(now: Now): readonly LedSurely[] {
+    return this.#led().filter(({ master }) => master.leadsSurely(now)).map(({ shard, master }) => ({ shard, term: master.term }))
+  }
+
   digest(): string {
     const hash = new Hash().text(this.#journal.digest())
     for (const [shard, hosted] of this.#copies.hosted) hash.number(shard).text(hosted.master.digest()).text(hosted.machine.digest())
@@ -212,6 +226,7 @@ export class Replica {
   }
 
   #enter(now: Now, outbox: ReplicaOutbox): void {
+    this.#pulses.called(now)
     this.#now = now
     this.#out = outbox
   }
@@ -238,7 +253,7 @@ export class Replica {
     // First, so that what the registry's leader finds to propose goes out with this turn, and again for what the copies have changed.
     if (this.#running) this.#cluster.turn(now)
     this.#settle()
-    for (const hosted of this.#copies.hosted.values()) hosted.turn(now)
+    for (const hosted of this.#copies.agenda.takeStirred()) hosted.turn(now)
     if (this.#running) this.#cluster.turn(now)
     this.#settle()
     this.#journal.receive(now, { kind: 'turn' }, this.#journalOutbox)
@@ -247,7 +262,7 @@ export class Replica {
   #tidy(now: Now): void {
     this.#tidyAt = now.monotonic + TIDY_MS
     if (this.#hintAt <= now.monotonic) {
-      this.#hintAt = now.monotonic + HINT_MS
+      this.#hintAt = now.monotonic + HINT_MS * Math.max(1, this.#cluster.members.length / HINT_NODES)
       for (const hosted of this.#led()) this.#tellHint(hosted)
     }
     this.#tellRoom()
@@ -370,6 +385,8 @@ export class Replica {
   }
 
   readonly #hostedOutbox: HostedOutbox = {
+    stirred: (hosted) => this.#copies.agenda.stir(hosted),
+    moved: (hosted) => this.#copies.agenda.move(hosted),
     nextTicket: () => this.#nextTicket++,
     send: (to, message) => {
       if (CLAIMS.has(message.kind)) {
@@ -401,8 +418,22 @@ export class Replica {
     },
     unreadable: (hosted, index) => this.#o.halt(`entry ${index} of shard ${hosted.shard} cannot be read, and no other master has it: started again, this node finds what its disk has lost, and has it made anew from the other masters`),
     removed: (hosted) => this.#note(() => this.#copies.retire(this.#now, hosted.shard)),
+    rest: (hosted, wish) => this.#pulses.rest(this.#now, hosted.shard, wish),
     log: (text) => this.#o.event({ kind: 'log', level: 'info', text }),
   }
+
+  readonly #pulsesOutbox: PulsesOutbox = ((replica: Replica) => ({
+    send: (to, message) => replica.#o.send(to, linkTable.encode(message)),
+    agrees: (leader, rest) => replica.#copies.hosted.get(rest.shard)?.followAtRest(replica.#now, leader, rest) ?? false,
+    agreed: (shard) => {
+      replica.#copies.hosted.get(shard)?.input(replica.#now, { kind: 'restAgreed' })
+      replica.#observe({ kind: 'rested', shard })
+    },
+    rouse: (shard) => replica.#copies.hosted.get(shard)?.input(replica.#now, { kind: 'rouse' }),
+    get freeBytes() {
+      return replica.#journal.freeBytes
+    },
+  }))(this)
 
   readonly #jobOutbox: JobMachineOutbox = {
     send: (to: Endpoint, message: ClientMessage) => this.#front.send(to, message, this.#o),
@@ -427,10 +458,11 @@ export class Replica {
   }
 
   #role(hosted: Hosted, view: RoleView): void {
+    this.#copies.noteRole(hosted, view)
     if (view.role === 'leader') this.#observe({ kind: 'leader', shard: hosted.shard, term: view.term, replica: hosted.master.self.replica })
     this.#note(() => {
       if (hosted.shard === REGISTRY_SHARD) this.#cluster.registryApplied()
-      this.#caretaker.ledChanged(this.#now)
+      this.#caretaker.ledChanged(this.#now, hosted.shard)
       this.#tellHint(hosted)
       this.#tellReady()
       if (this.#stopping < Infinity && !this.#isNeeded()) this.#takeLeave()
@@ -445,7 +477,7 @@ export class Replica {
   }
 
   #led(): Hosted[] {
-    return [...this.#copies.hosted.values()].filter((hosted) => hosted.master.role === 'leader')
+    return [...this.#copies.led]
   }
 
   // ---- links -----------------------------------------------------------------------------------------------------
@@ -465,6 +497,9 @@ export class Replica {
       case 'returned':
       case 'witnessed':
         return this.#witness.receive(from, message, this.#hasLed(from), this.#witnessOutbox)
+      case 'pulse':
+      case 'pulseAnswer':
+        return this.#pulses.receive(this.#now, from, message, this.#pulsesOutbox)
       case 'entryWanted':
       case 'entryGiven':
         return this.#copies.hosted.get(message.shard)?.repair(this.#now, from, message)
@@ -514,15 +549,19 @@ export class Replica {
 
   #clusterChanged(): void {
     if (!this.#running) return
-    // What was placed on a shard may have changed.
-    for (const hosted of this.#copies.hosted.values()) hosted.stir()
+    const { applied } = this.#cluster.registry
+    if (applied !== this.#registryAt) {
+      this.#registryAt = applied
+      // What was placed on a shard may have changed.
+      for (const hosted of this.#copies.led) hosted.stir()
+    }
     this.#front.wake(this.#now, this.#o)
     this.#tellReady()
   }
 
   /** Ready: it belongs to a cluster, and every shard that it holds a copy of has a leader, but for copies that nobody counts on. */
   #tellReady(): void {
-    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#copies.hosted.values()].every((hosted) => hosted.master.leader !== undefined || this.#directory.isLeftOver(hosted.shard))
+    const ready = this.#running && this.#cluster.admitted && this.#stopping === Infinity && [...this.#copies.leaderless].every((hosted) => this.#directory.isLeftOver(hosted.shard))
     if (ready === this.#ready) return
     this.#ready = ready
     this.#o.event({ kind: 'ready', ready })

@@ -202,6 +202,7 @@ export class Copy implements Participant {
       hardState: (ticket, state) => journal.do({ kind: 'hardState', state }, { kind: 'master', ticket }),
       committed: () => {}, role: () => {}, configured: () => {}, log: () => {},
       readable: () => {}, readRefused: () => {},
+      rest: () => {},
       removed: () => {
         this.master = undefined
         this.journal = new ModelJournal()

@@ -16,6 +16,7 @@ import { type IsAwake, LeasesChecker } from './leases.ts'
 import { MemoryChecker } from './memory.ts'
 import { NumbersChecker } from './numbers.ts'
 import { StrangersChecker } from './strangers.ts'
+import { SureChecker } from './sure.ts'
 import { TimesChecker } from './times.ts'
 
 export class Checkers {
@@ -26,6 +27,7 @@ export class Checkers {
   readonly buried: BuriedChecker
   readonly leaders: LeadersChecker
   readonly strangers: StrangersChecker
+  readonly sure: SureChecker
   readonly #all: readonly Checker[]
 
   constructor(history: History, isAwake: IsAwake, driftMax: number, now: () => number, live: () => ReadonlySet<NodeId>) {
@@ -35,7 +37,8 @@ export class Checkers {
     this.buried = new BuriedChecker(this.report, this.log)
     this.leaders = new LeadersChecker(this.report)
     this.strangers = new StrangersChecker(this.report)
-    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, new CountingChecker(this.report), new MemoryChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log), new DrainsChecker(this.report, history, this.log, live, now)]
+    this.sure = new SureChecker(this.report, driftMax, now)
+    this.#all = [this.log, this.adds, this.leases, this.buried, this.leaders, this.strangers, this.sure, new CountingChecker(this.report), new MemoryChecker(this.report), new NumbersChecker(this.report, this.log), new ClockChecker(this.report, this.log, driftMax, now), new TimesChecker(this.report, this.log), new DrainsChecker(this.report, history, this.log, live, now)]
     for (const checker of this.#all) history.listen(checker)
   }
 

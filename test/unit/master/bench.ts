@@ -1,9 +1,10 @@
 //! One master on the bench: inputs by hand, everything that leaves is looked at.
 
 import type { Now } from '@horus/core/actor'
-import type { HardState, LogRecord, MasterInput, MasterOutbox, Peer, RecoveredCopy, RoleView } from '@horus/core/master/boundary'
+import type { HardState, LogRecord, MasterInput, MasterOutbox, Peer, RecoveredCopy, RestWish, RoleView } from '@horus/core/master/boundary'
 import { birthConfiguration } from '@horus/core/master/configuration'
 import { Master } from '@horus/core/master/master'
+import type { PulseView } from '@horus/core/master/rest'
 import { defaultMasterSettings, type MasterSettings } from '@horus/core/master/settings'
 import type { Configuration } from '@horus/core/message/command'
 import type { ConsensusMessage } from '@horus/core/message/consensus'
@@ -23,6 +24,7 @@ export interface BenchOptions {
   readonly records?: readonly LogRecord[]
   readonly startsAt?: number
   readonly random?: Random
+  readonly pulses?: PulseView
 }
 
 export class Bench {
@@ -38,6 +40,8 @@ export class Bench {
   readonly readable: [number, number][] = []
   readonly refused: number[] = []
   roles: RoleView[] = []
+  /** Wishes for a rest, and ends of one. */
+  readonly rests: (RestWish | undefined)[] = []
   removed: number | undefined
   installs: { index: number; image: Uint8Array }[] = []
   opened: number[] = []
@@ -58,7 +62,7 @@ export class Bench {
         entries: (_shard, from, to) => bench.records.filter((record) => record.index >= from && record.index <= to),
       },
       birth: 'birth' in options ? options.birth : birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)]),
-      recovered,
+      recovered, pulses: options.pulses,
     })
   }
 
@@ -143,6 +147,7 @@ export class Bench {
       this.hardState = state
     },
     fetch: () => {},
+    rest: (wish) => void this.rests.push(wish),
     trim: (through) => void (this.trimmed = through),
     committed: (index) => void (this.committed = index),
     readable: (id, index) => void this.readable.push([id, index]),

@@ -337,6 +337,7 @@ export class Cluster {
         } else host.proposed.clear()
       },
       configured: () => {},
+      rest: () => {},
       openSnapshot: (peer) => queue(() => this.at(1, () => {
         const snapshot = journal.snapshot
         if (host.boot === boot && snapshot) this.input(host, { kind: 'snapshotOpened', peer, source: sourceOf(snapshot) })

@@ -103,3 +103,17 @@ test('an answer is never longer than its probe', () => {
   assert.ok(lengths[1]! <= lengths[0]!)
   assert.ok(encode(memberRecord, membership.self).length + 60 <= lengths[0]!)
 })
+
+test('where many are known each asks so seldom that all together ask as often as few would', () => {
+  const perSecond = (known: number): number => {
+    const scan = new Scan({ candidates: Array.from({ length: 2000 }, (_, i) => `10.0.${i >> 8}.${i & 255}:6470` as Address) })
+    for (let i = 1; i <= known; i++) scan.discovery.receive(scan.now, { kind: 'known', address: `10.0.${i >> 8}.${i & 255}:6470` as Address }, scan)
+    scan.run(20_000)
+    const before = scan.probes.length
+    scan.run(220_000)
+    return (scan.probes.length - before) / 200
+  }
+  assert.ok(Math.abs(perSecond(10) - 5) < 0.2)
+  const [few, many] = [perSecond(100) * 101, perSecond(1000) * 1001]
+  assert.ok(Math.abs(many / few - 1) < 0.1, `${few} and ${many} probes a second of all nodes together`)
+})

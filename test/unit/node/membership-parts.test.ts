@@ -4,7 +4,7 @@ import { type Member, type ShardHint } from '@horus/core/message/gossip'
 import { Awareness } from '@horus/core/node/membership/awareness'
 import { Hints } from '@horus/core/node/membership/hints'
 import { News } from '@horus/core/node/membership/news'
-import { beats } from '@horus/core/node/membership/roster'
+import { beats, Roster } from '@horus/core/node/membership/roster'
 import { Rota } from '@horus/core/node/membership/rota'
 import { Suspicion, suspicionLimits } from '@horus/core/node/membership/suspicion'
 import { Random } from '@horus/core/random'
@@ -99,4 +99,34 @@ test('news of a member beats what is known as SWIM says', () => {
       assert.equal(beats(member(news, 4), member(known, 5)), false)
     }
   }
+})
+
+test('a node compares what it knows with few others, and yet what one knows is soon known to all', () => {
+  const nodes = Array.from({ length: 200 }, (_, i) => idOf(i))
+  const random = new Random(4)
+  const knows = new Set([idOf(0)])
+  const partners = new Map(nodes.map((node) => [node, new Set<NodeId>()]))
+  const rosters = nodes.map((node) => {
+    const roster = new Roster()
+    for (const other of nodes) if (other !== node) roster.set(other, { member: { node: other, state: 'alive' } as Member, changedAt: at(0), suspicion: undefined })
+    return roster
+  })
+  let rounds = 0
+  for (; knows.size < 200; rounds++) {
+    nodes.forEach((node, i) => {
+      const partner = rosters[i]!.distant(node, random)!
+      partners.get(node)!.add(partner)
+      // Both know afterwards what either knew.
+      if (knows.has(node) || knows.has(partner)) knows.add(node).add(partner)
+    })
+  }
+  assert.ok(rounds <= 10, `${rounds} rounds`)
+  assert.ok([...partners.values()].every((those) => those.size <= 8))
+})
+
+test('of two nodes each is the one that the other compares with, and alone there is nobody', () => {
+  const roster = new Roster()
+  assert.equal(roster.distant(idOf(0), new Random(1)), undefined)
+  roster.set(idOf(1), { member: { node: idOf(1), state: 'alive' } as Member, changedAt: at(0), suspicion: undefined })
+  for (let i = 0; i < 10; i++) assert.equal(roster.distant(idOf(0), new Random(i)), idOf(1))
 })

@@ -141,7 +141,7 @@ test('a false suspicion is refuted by a higher incarnation', () => {
   const { network, nodes } = cluster(3, 5)
   const victim = nodes[2]!
   const before = nodes[0]!.membership.member(victim.node)!
-  nodes[0]!.give({ kind: 'sync', from: nodes[1]!.node, message: { kind: 'syncAnswer', updates: [{ member: { ...before, state: 'suspect' }, by: nodes[1]!.node }], hints: [] } })
+  nodes[0]!.give({ kind: 'sync', from: nodes[1]!.node, message: { kind: 'syncAnswer', wanted: { members: [], hints: [] }, updates: [{ member: { ...before, state: 'suspect' }, by: nodes[1]!.node }], hints: [] } })
   assert.equal(nodes[0]!.membership.member(victim.node)!.state, 'suspect')
   network.until(2000, 'it is refuted everywhere', () => nodes.every((node) => node.membership.member(victim.node)!.incarnation > before.incarnation && node.sees('alive') === 5))
 })

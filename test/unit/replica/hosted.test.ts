@@ -34,7 +34,7 @@ class Stand {
 
   constructor() {
     const machine: Machine = {
-      needs: () => true,
+      needs: () => true, isIdle: true,
       apply: (index) => this.heard.push(`applied ${index}`),
       lead: (leads) => this.heard.push(leads ? 'leads' : 'follows'),
       snapshot: () => new Uint8Array(1),
@@ -47,6 +47,8 @@ class Stand {
       unreadable: (index) => this.heard.push(`without ${index}`),
     }
     const out: HostedOutbox = {
+      stirred: () => {},
+      moved: () => {},
       nextTicket: () => ++this.#ticket,
       send: (_to, message) => this.sent.push(message),
       journal: (_now, input) => {
@@ -58,7 +60,7 @@ class Stand {
       },
       entry: (_shard, index) => (this.reads ? this.#log[index - 1]?.bytes : undefined),
       entries: (_shard, from, to) => (this.reads ? this.#log.slice(from - 1, to) : undefined),
-      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, doubted: () => {}, unreadable: (_hosted, index) => this.heard.push(`ends for ${index}`), removed: () => {}, log: () => {},
+      role: () => {}, configured: () => {}, proposed: () => {}, committed: () => {}, applied: () => {}, restored: () => {}, doubted: () => {}, unreadable: (_hosted, index) => this.heard.push(`ends for ${index}`), rest: () => {}, removed: () => {}, log: () => {},
     }
     const birth = birthConfiguration([nodeOf(0), nodeOf(1), nodeOf(2)])
     const recovered = { shard, hardState: undefined, snapshot: undefined, first: 1 as LogIndex, last: 0 as LogIndex, terms: [], suspect: false }

@@ -104,8 +104,20 @@ export type MasterInput =
   /** An own snapshot up to `index` is durable: log before it may go, with `all` also what is kept for slow followers. */
   | { readonly kind: 'snapshotted'; readonly index: LogIndex; readonly term: Term; readonly all: boolean }
   | { readonly kind: 'snapshotOpened'; readonly peer: ReplicaNumber; readonly source: SnapshotSource }
+  /** All other copies agree to the rest that was asked for. */
+  | { readonly kind: 'restAgreed' }
+  /** The node that leads, or one that follows, is silent, gone, or holds the rest no more. */
+  | { readonly kind: 'rouse' }
   /** The snapshot of `install` is restored and durable, and the journal's log restarts behind it. */
   | { readonly kind: 'installed'; readonly index: LogIndex }
+
+/** In this term everybody has everything up to `index`, which is the end. */
+export interface RestWish {
+  readonly term: Term
+  readonly from: ReplicaNumber
+  readonly index: LogIndex
+  readonly peers: readonly Peer[]
+}
 
 export type Role = 'follower' | 'candidate' | 'leader'
 
@@ -135,6 +147,8 @@ export interface MasterOutbox {
   /** That peer needs a snapshot: `snapshotOpened` is wanted. */
   openSnapshot(peer: ReplicaNumber): void
   install(snapshot: InstalledSnapshot): void
+  /** As a leader: may the shard rest? As a leader or follower, without a wish: this copy is at rest no more. */
+  rest(wish: RestWish | undefined): void
   /** A committed configuration of this epoch is without this copy: its data may go. */
   removed(epoch: Epoch): void
   log(text: string): void

@@ -11,6 +11,7 @@ import type { Instant, Term } from '../units.ts'
 import type { MasterOutbox, Peer } from './boundary.ts'
 import { isMember, isVoter, othersOf } from './configuration.ts'
 import { outcomeOf } from './quorum.ts'
+import { leaderHeardAt } from './rest.ts'
 import { addressed, enterTerm, follow, isKnown, knowsStamps, type MasterState, persist, resetElection, send } from './state.ts'
 import { takeLead } from './succession.ts'
 
@@ -187,7 +188,7 @@ function electors(m: MasterState): Peer[] {
 
 /** Leader stickiness (Raft thesis 4.2.3): as long as a leader is heard nobody helps another. */
 function keepsToLeader(m: MasterState, now: Now): boolean {
-  return m.lead !== undefined || (m.leader !== undefined && now.monotonic - m.leaderAt < m.settings.electionMs)
+  return m.lead !== undefined || (m.leader !== undefined && now.monotonic - leaderHeardAt(m) < m.settings.electionMs)
 }
 
 /** A leader that is asked by somebody outside tells it so. */

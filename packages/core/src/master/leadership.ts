@@ -5,6 +5,7 @@ import type { Instant, LogIndex } from '../units.ts'
 import type { LogRecord, Peer } from './boundary.ts'
 import { heardAgeMax, type Progress } from './progress.ts'
 import { age, wait } from './relative.ts'
+import type { LeaderRest } from './rest.ts'
 import type { MasterSettings } from './settings.ts'
 
 /** Rounds whose beginning is remembered: an answer to an older one proves nothing that is still of use. */
@@ -42,6 +43,9 @@ export class Leadership {
   /** After a gap in the own loop the quorum gets until then to be heard. */
   graceUntil: Instant
   transfer: Transfer | undefined
+  /** Since when there has been nothing to do, the log ending there. */
+  calm: { readonly index: LogIndex; readonly since: Instant } | undefined
+  rest: LeaderRest | undefined
   /** Batches that are not committed: last index and bytes of each. */
   readonly uncommitted = { lasts: [] as number[], bytes: [] as number[], total: 0 }
 
@@ -83,6 +87,8 @@ export class Leadership {
     copy.reads.rounds.push(...this.reads.rounds)
     copy.graceUntil = this.graceUntil
     copy.transfer = this.transfer && { ...this.transfer }
+    copy.calm = this.calm
+    copy.rest = this.rest && { ...this.rest }
     copy.uncommitted.lasts.push(...this.uncommitted.lasts)
     copy.uncommitted.bytes.push(...this.uncommitted.bytes)
     copy.uncommitted.total = this.uncommitted.total
@@ -98,6 +104,8 @@ export class Leadership {
     const { ids, indexes, rounds } = this.reads
     for (let i = 0; i < ids.length; i++) hash.number(ids[i]!).number(indexes[i] ?? -1).number(rounds[i] ?? -1)
     if (this.transfer) hash.word(this.transfer.to.replica).number(wait(this.transfer.until, now)).number(wait(this.transfer.closedFrom, now)).word((this.transfer.asked ? 1 : 0) | (this.transfer.confirmed ? 2 : 0))
+    if (this.calm) hash.number(this.calm.index).number(age(this.calm.since, now, settings.restAfterMs))
+    if (this.rest) hash.number(age(this.rest.askedAt, now, settings.electionMs)).number(this.rest.awakeFrom ?? -1)
     const { lasts, bytes } = this.uncommitted
     for (let i = 0; i < lasts.length; i++) hash.number(lasts[i]!).number(bytes[i]!)
   }

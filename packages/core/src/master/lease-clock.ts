@@ -39,16 +39,17 @@ export class LeaseClock {
   }
 
   /** To be called whenever the leader does anything: what lies between two calls is one gap. */
-  observe(now: Instant, settings: MasterSettings): void {
+  observe(now: Instant, settings: MasterSettings, awakeMs = settings.leaseGapMs): void {
     if (now <= this.#countedAt) return
-    this.#value = this.read(now, settings)
+    this.#value = this.read(now, settings, awakeMs)
     this.#countedAt = now
   }
 
-  read(now: Instant, settings: MasterSettings): LeaseTime {
+  /** `awakeMs`: for so long since it was counted last its node is known to have run; else what lies between is one gap. */
+  read(now: Instant, settings: MasterSettings, awakeMs = settings.leaseGapMs): LeaseTime {
     const from = Math.max(this.#countedAt, this.#standsUntil)
     if (now <= from) return this.#value as LeaseTime
-    return (this.#value + Math.min(now - from, settings.leaseGapMs)) as LeaseTime
+    return (this.#value + Math.min(now - from, awakeMs)) as LeaseTime
   }
 
   clone(): LeaseClock {

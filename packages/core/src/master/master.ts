@@ -22,8 +22,9 @@ import { gather, type Proposable, proposable } from './proposal.ts'
 import { onRead, takeReads } from './reading.ts'
 import { reconfigure } from './reconfiguration.ts'
 import { advance, beat, onAppendAnswer, onLoaded, onPeerLost, onSnapshotAnswer, onSnapshotOpened, ship } from './replication.ts'
+import { askForRest, endRestIfOver, mayFollowAtRest, restAgreed, rouse, takeProofs } from './rest.ts'
 import { SNAPSHOT_BLOCK_BYTES } from './snapshot.ts'
-import { knowsStamps, MasterState, type MasterOptions, persist, stampsNow, tellRole } from './state.ts'
+import { knowsStamps, leaseNow, MasterState, type MasterOptions, persist, stampsNow, tellRole } from './state.ts'
 import { checkQuorum, leadsSurely } from './succession.ts'
 import { beginTransfer, endTransfer, stepTransfer } from './transfer.ts'
 
@@ -44,6 +45,7 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     const m = this.#state
     if (m.removedEpoch !== undefined) return
     this.#called(now, out)
+    if (rouses(m, input)) rouse(m, now, out)
     switch (input.kind) {
       case 'message':
         this.#message(now, input.from, input.message, out)
@@ -96,9 +98,15 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       case 'installed':
         onInstalled(m, now, out, input.index)
         break
+      case 'restAgreed':
+        restAgreed(m)
+        break
+      case 'rouse':
+        break
       default:
         input satisfies never
     }
+    endRestIfOver(m, now, out)
     tellRole(m, out)
   }
 
@@ -107,22 +115,31 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     if (m.removedEpoch !== undefined) return
     this.#called(now, out)
     if (m.lead === undefined) {
-      if (!m.suspect && now.monotonic >= m.electionAt) electionTimeout(m, now, out)
-    } else if (!checkQuorum(m, now, out)) {
+      if (!m.suspect && m.restTerm === undefined && now.monotonic >= m.electionAt) electionTimeout(m, now, out)
+    } else if (m.lead.rest?.awakeFrom === undefined && !checkQuorum(m, now, out)) {
       stepTransfer(m, now, out)
-      if (now.monotonic >= m.lead.heartbeatAt) {
-        m.lead.heartbeatAt = (now.monotonic + m.settings.heartbeatMs) as Instant
-        takeReads(m)
-        beat(m, now, out)
-      }
+      // Whoever does not agree in time needs the heartbeats that the others would be roused by.
+      if (m.lead.rest !== undefined && now.monotonic >= m.lead.rest.askedAt + m.settings.electionMs / 2) rouse(m, now, out)
+      if (m.lead.rest === undefined && now.monotonic >= m.lead.heartbeatAt) this.#beat(now, out)
     }
     tellRole(m, out)
+  }
+
+  #beat(now: Now, out: MasterOutbox): void {
+    const m = this.#state
+    const lead = m.lead!
+    lead.heartbeatAt = (now.monotonic + m.settings.heartbeatMs) as Instant
+    takeReads(m)
+    beat(m, now, out)
+    if (m.lead === lead) askForRest(m, now, out)
   }
 
   get wakeAt(): Instant {
     const m = this.#state
     if (m.removedEpoch !== undefined || m.suspect) return never
+    if (m.lead?.rest !== undefined) return m.lead.rest.awakeFrom === undefined ? (Math.min(m.lead.rest.askedAt + m.settings.electionMs / 2, m.calledAt + m.settings.leasePollMs) as Instant) : never
     if (m.lead) return Math.min(m.lead.heartbeatAt, m.calledAt + m.settings.leasePollMs) as Instant
+    if (m.restTerm !== undefined) return never
     return m.configuration.voters.length === 0 ? never : m.electionAt
   }
 
@@ -234,6 +251,20 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     return this.#state.lead !== undefined && leadsSurely(this.#state, now)
   }
 
+  /** The shard is at rest, and this copy leads it or follows. */
+  get isAtRest(): boolean {
+    const { lead, restTerm } = this.#state
+    return lead === undefined ? restTerm !== undefined : lead.rest?.awakeFrom !== undefined
+  }
+
+  /** The leader `from` wants the shard to rest, its log ending at `index`: whether this copy agrees, and from now on counts no time. */
+  followAtRest(from: Peer, term: Term, index: LogIndex): boolean {
+    const m = this.#state
+    if (!mayFollowAtRest(m, from, term, index)) return false
+    m.restTerm = term
+    return true
+  }
+
   /** This copy's own disk has more left than what is kept back. */
   get hasRoom(): boolean {
     const { freeBytes, reserveBytes } = this.#state.reader
@@ -242,16 +273,29 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
 
   /** Nothing is to be added: this disk, or those of so many masters that no majority is left, have come to what is kept back. */
   get lacksRoom(): boolean {
+    takeProofs(this.#state)
     const { lead, configuration, self, reader } = this.#state
     const roomy = ({ voters }: { readonly voters: readonly Peer[] }): number =>
       voters.filter((voter) => voter.replica !== self.replica && (lead?.peer(voter)?.freeBytes ?? Infinity) >= reader.reserveBytes).length
     return !this.hasRoom || (1 + roomy(configuration)) * 2 <= configuration.voters.length
   }
 
+  /** That node's end would change something here: it leads this copy, or holds another that this one leads. */
+  concerns(node: NodeId): boolean {
+    const { lead, leader } = this.#state
+    return lead === undefined ? leader?.node === node : lead.peers.some((peer) => peer.node === node)
+  }
+
+  /** It leads, and has found the copy of another master to be lost. */
+  get seesDoubt(): boolean {
+    return this.#state.lead?.peers.some((peer) => peer.suspect) ?? false
+  }
+
   /** The others as the leader sees them; empty elsewhere. */
   peers(now: Now): PeerView[] {
     const m = this.#state
     const views: PeerView[] = []
+    takeProofs(m)
     for (const peer of m.lead?.peers ?? []) {
       // A peer that this leader has never heard is silent since it leads, not since ever.
       const activeAgoMs = now.monotonic - Math.max(peer.activeAt, peer.heardAt)
@@ -263,7 +307,7 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
 
   /** The lease clock; on a follower the last stamped time that it knows. */
   leaseNow(now: Now): LeaseTime {
-    return this.#state.leaseClock.read(now.monotonic, this.#state.settings)
+    return leaseNow(this.#state, now)
   }
 
   /** The shard's wall clock, on a follower the last one that it knows. */
@@ -288,7 +332,8 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       m.unwritten = false
       persist(m, now, out)
     }
-    if (m.lead === undefined) return
+    // At rest the node watches over its loop for all shards.
+    if (m.lead === undefined || m.lead.rest?.awakeFrom !== undefined) return
     m.leaseClock.observe(now.monotonic, m.settings)
     // A loop that stood still has heard nobody: the quorum gets two heartbeats before that is held against it.
     if (idleMs > m.settings.electionMs / 2) {
@@ -367,3 +412,13 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     out.trim(base as LogIndex)
   }
 }
+
+/** What ends a rest beforehand; whatever else an input does to it is found out behind. */
+function rouses(m: MasterState, input: MasterInput): boolean {
+  const message = input.kind === 'message' && input.message.shard === m.shard && input.message.to === m.self.replica ? input.message.kind : undefined
+  if (m.lead?.rest === undefined) return m.restTerm !== undefined && (input.kind === 'rouse' || message === 'append' || message === 'snapshot')
+  if (input.kind === 'message') return message !== undefined && message !== 'appendAnswer' && message !== 'snapshotAnswer'
+  return ROUSING.has(input.kind)
+}
+
+const ROUSING: ReadonlySet<MasterInput['kind']> = new Set(['propose', 'read', 'reconfigure', 'transfer', 'linkDown', 'snapshotOpened', 'rouse'])

@@ -27,6 +27,8 @@ export interface MasterSettings {
   readonly leaseStallMs: number
   /** A leader asks to be called at least this often, so that idle time is no gap. */
   readonly leasePollMs: number
+  /** After so long without anything to do a shard comes to rest. */
+  readonly restAfterMs: number
   /** A forward jump of the wall clock over this counts only after a majority has shown it for `wallShownMs`. */
   readonly wallJumpMs: number
   readonly wallShownMs: number
@@ -56,6 +58,7 @@ export const defaultMasterSettings: MasterSettings = {
   leaseGapMs: 250,
   leaseStallMs: 2000,
   leasePollMs: 200,
+  restAfterMs: 1000,
   wallJumpMs: 5000,
   wallShownMs: 30_000,
   keepEntries: 10_000,

@@ -17,6 +17,7 @@ import { Log } from './log.ts'
 import { READING_AGE } from './progress.ts'
 import { majorityOf } from './quorum.ts'
 import { age, wait } from './relative.ts'
+import { type PulseView, takeProofs } from './rest.ts'
 import type { MasterSettings } from './settings.ts'
 import type { SnapshotReceiving } from './snapshot.ts'
 import { WallClock } from './wall-clock.ts'
@@ -33,6 +34,8 @@ export interface MasterOptions {
   readonly recovered?: RecoveredCopy | undefined
   /** Whether the disk is known to hold what it once held: before, this copy neither votes nor stands. Always, unless told. */
   readonly isCleared?: (() => boolean) | undefined
+  /** Without it the shard never rests. */
+  readonly pulses?: PulseView | undefined
 }
 
 /** An election that this copy stands in. */
@@ -60,6 +63,7 @@ export class MasterState {
   readonly reader: LogReader
   readonly suspect: boolean
   readonly isCleared: () => boolean
+  readonly pulses: PulseView | undefined
   /** The time of the last call: what a digest tells times from. */
   calledAt: Instant
 
@@ -102,6 +106,9 @@ export class MasterState {
   /** Born, and not written down yet. */
   unwritten: boolean
 
+  /** At rest behind the leader of this term. */
+  restTerm: Term | undefined
+
   /** Up to here the log is known to agree with that of this term's leader, whose newest round this is. */
   matched = 0 as LogIndex
   round = 0
@@ -124,6 +131,7 @@ export class MasterState {
     this.reader = options.reader
     this.suspect = recovered?.suspect ?? false
     this.isCleared = options.isCleared ?? ((): boolean => true)
+    this.pulses = options.pulses
     this.calledAt = options.now.monotonic
     this.log = recovered ? Log.recover(recovered) : new Log()
     this.disk = new Durability(this.log.last)
@@ -228,7 +236,7 @@ export class MasterState {
     hash.number(this.shard).word(this.self.replica).word(flags(this.suspect, this.unwritten, this.waitsForStamps, this.owesAnswer, this.stampsAt === calledAt))
     hash.number(this.term).number(this.vote ?? -1).number(disk.pending(this.termTicket)).number(disk.pending(this.voteTicket)).number(this.removedEpoch ?? -1)
     hash.number(this.commitIndex).number(this.commitWritten).number(age(this.commitWrittenAt, calledAt, settings.commitWriteMs))
-    hash.number(this.stampedAt).number(this.unreadableThrough).number(this.matched).number(this.round)
+    hash.number(this.restTerm ?? -1).number(this.stampedAt).number(this.unreadableThrough).number(this.matched).number(this.round)
     if (this.stampsAt === calledAt) hash.number(this.stamps.leaseNow).number(this.stamps.wallNow)
     hash.text(this.role).number(this.leader?.replica ?? -1).number(this.heir?.replica ?? -1)
     if (this.leader !== undefined) hash.number(age(this.leaderAt, calledAt, settings.electionMs))
@@ -351,7 +359,8 @@ export function enterTerm(m: MasterState, now: Now, out: MasterOutbox, term: Ter
 
 /** What was proposed but not given to anyone is dropped: it was never appended. */
 function abdicate(m: MasterState, out: MasterOutbox): void {
-  const { shipped, reads } = m.lead!
+  const { shipped, reads, rest } = m.lead!
+  if (rest !== undefined) out.rest(undefined)
   if (m.log.last > shipped) {
     m.log.truncate((shipped + 1) as LogIndex)
     m.stampedAt = Math.min(m.stampedAt, shipped) as LogIndex
@@ -384,6 +393,7 @@ const HASTY_AFTER_START = 4
 export function stampsNow(m: MasterState, now: Now): Stamps {
   if (m.stampsAt === now.monotonic) return m.stamps
   m.stampsAt = now.monotonic
+  takeProofs(m)
   const { voters } = m.configuration
   const clocks: number[] = []
   for (const voter of voters) {
@@ -393,6 +403,12 @@ export function stampsNow(m: MasterState, now: Now): Stamps {
   }
   if (clocks.length === 0) clocks.push(now.wall)
   m.wallClock.observe(now.monotonic, clocks, majorityOf(voters.length), m.settings)
-  m.stamps = { leaseNow: m.leaseClock.read(now.monotonic, m.settings), wallNow: m.wallClock.value }
+  m.stamps = { leaseNow: leaseNow(m, now), wallNow: m.wallClock.value }
   return m.stamps
+}
+
+/** The lease clock; on a follower the last stamped time that it knows. */
+export function leaseNow(m: MasterState, now: Now): LeaseTime {
+  const awakeFrom = m.lead?.rest?.awakeFrom
+  return m.leaseClock.read(now.monotonic, m.settings, awakeFrom === undefined ? undefined : m.pulses!.awakeMs - awakeFrom)
 }

@@ -9,6 +9,7 @@ import { Progress } from './progress.ts'
 import { gatherNoop } from './proposal.ts'
 import { reachedByQuorum } from './quorum.ts'
 import { ship } from './replication.ts'
+import { takeProofs } from './rest.ts'
 import { follow, type MasterState } from './state.ts'
 
 /** The election is won: a no-op of the own term goes out at once, and with it everybody hears of the leader. */
@@ -50,6 +51,7 @@ export function takeLead(m: MasterState, now: Now, out: MasterOutbox): void {
  * left for clocks that drift.
  */
 export function leadsSurely(m: MasterState, now: Now): boolean {
+  takeProofs(m)
   const heardAt = reachedByQuorum(m.configuration, m.self, now.monotonic, m.lead!.peers, 'heardAt')
   return (now.monotonic - heardAt) * 8 < m.settings.leaseStallMs * 7
 }

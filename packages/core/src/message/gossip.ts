@@ -109,10 +109,14 @@ export function isFounding<Message extends { readonly kind: string }>(message: M
 
 /** As many members and hints as one control frame of 1 MiB holds. */
 export const SYNC_ITEMS_MAX = 4096
-const state = { updates: list(update, SYNC_ITEMS_MAX), hints: list(shardHint, SYNC_ITEMS_MAX) }
-/** Everything that I know; answer with everything that you know. */
-export const sync = row(0x18, 'sync', state)
-export const syncAnswer = row(0x19, 'syncAnswer', state)
+/** What a node knows is compared in so many parts, members by their ids and hints by their shards. */
+export const SYNC_BUCKETS = 64
+export const buckets = record({ members: list(u32, SYNC_BUCKETS), hints: list(u32, SYNC_BUCKETS) })
+export type Buckets = ValueOf<typeof buckets>
+/** All that I know, in short, and who I am: a sum for every bucket. Answer with what you know of those that differ. */
+export const sync = row(0x18, 'sync', { self: update, sums: buckets })
+/** What I know of the buckets that differ; where their numbers stand in `wanted`, answer with what you know of them. */
+export const syncAnswer = row(0x19, 'syncAnswer', { wanted: buckets, updates: list(update, SYNC_ITEMS_MAX), hints: list(shardHint, SYNC_ITEMS_MAX) })
 
 export const syncRows = [sync, syncAnswer] as const
 export type SyncMessage = MessageOf<(typeof syncRows)[number]>

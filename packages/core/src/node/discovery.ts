@@ -14,14 +14,15 @@ import { type Address, type Instant, never } from '../units.ts'
 export interface DiscoverySettings {
   /** Probes a second until enough are known. */
   readonly quickPerSecond: number
-  /** Probes a second afterwards. */
+  /** Probes a second afterwards. Where more than `slowNodes` are known all of them together keep to what so many would send: who comes late is found as soon. */
   readonly slowPerSecond: number
+  readonly slowNodes: number
   /** A quick round takes at least this long, so that few candidates are not asked without pause. */
   readonly quickRoundMs: number
   readonly slowRoundMs: number
 }
 
-export const discoverySettings: DiscoverySettings = { quickPerSecond: 200, slowPerSecond: 5, quickRoundMs: 100, slowRoundMs: 5000 }
+export const discoverySettings: DiscoverySettings = { quickPerSecond: 200, slowPerSecond: 5, slowNodes: 16, quickRoundMs: 100, slowRoundMs: 5000 }
 
 export interface DiscoveryOptions {
   readonly self: Address
@@ -102,7 +103,8 @@ export class Discovery implements Actor<DiscoveryInput, DiscoveryOutbox> {
   }
 
   wake(now: Now, outbox: DiscoveryOutbox): void {
-    const step = 1000 / (this.#quick ? this.#settings.quickPerSecond : this.#settings.slowPerSecond)
+    const { quickPerSecond, slowPerSecond, slowNodes } = this.#settings
+    const step = this.#quick ? 1000 / quickPerSecond : (1000 / slowPerSecond) * Math.max(1, (this.#known.size + 1) / slowNodes)
     for (let sent = 0; this.#wakeAt <= now.monotonic && sent < BURST_MAX; ) {
       const address = this.#next()
       if (address === undefined) return this.#endRound(now, outbox)
@@ -166,6 +168,18 @@ export class Discovery implements Actor<DiscoveryInput, DiscoveryOutbox> {
     for (const address of this.#round) hash.text(address)
     return hash.digest()
   }
+}
+
+/** `count` of them, or all, drawn at random; the order of `items` is not kept. */
+export function sample<T>(items: T[], count: number, random: Random): readonly T[] {
+  const drawn = Math.min(count, items.length)
+  for (let i = 0; i < drawn; i++) {
+    const k = i + random.below(items.length - i)
+    const item = items[i]!
+    items[i] = items[k]!
+    items[k] = item
+  }
+  return items.slice(0, drawn)
 }
 
 /** Fisher and Yates, in place. */

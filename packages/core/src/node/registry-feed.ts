@@ -46,6 +46,8 @@ export class RegistryFeed implements Actor<RegistryFeedInput, RegistryFeedOutbox
   #recent: { readonly index: LogIndex; readonly entry: Uint8Array }[] = []
   #recentBytes = 0
   #subscribers = new Map<NodeId, Subscriber>()
+  /** Every subscriber has been told so far. */
+  #toldAll = 0
 
   receive(now: Now, input: RegistryFeedInput, outbox: RegistryFeedOutbox): void {
     switch (input.kind) {
@@ -54,12 +56,12 @@ export class RegistryFeed implements Actor<RegistryFeedInput, RegistryFeedOutbox
       case 'applied':
         return this.#keep(input.index, input.entry)
       case 'turn':
-        for (const [node, subscriber] of this.#subscribers) this.#tell(now, node, subscriber, outbox)
-        return
+        return this.#tellAll(now, outbox)
       case 'reset':
         this.#recent = []
         this.#recentBytes = 0
         this.#subscribers.clear()
+        this.#toldAll = 0
         return
       default:
         input satisfies never
@@ -67,6 +69,13 @@ export class RegistryFeed implements Actor<RegistryFeedInput, RegistryFeedOutbox
   }
 
   wake(): void {}
+
+  #tellAll(now: Now, outbox: RegistryFeedOutbox): void {
+    const last = this.#recent.at(-1)?.index ?? 0
+    if (last === this.#toldAll) return
+    this.#toldAll = last
+    for (const [node, subscriber] of this.#subscribers) this.#tell(now, node, subscriber, outbox)
+  }
 
   #keep(index: LogIndex, entry: Uint8Array): void {
     const last = this.#recent.at(-1)
@@ -113,6 +122,7 @@ export class RegistryFeed implements Actor<RegistryFeedInput, RegistryFeedOutbox
     const copy = new RegistryFeed()
     copy.#recent = [...this.#recent]
     copy.#recentBytes = this.#recentBytes
+    copy.#toldAll = this.#toldAll
     for (const [node, subscriber] of this.#subscribers) copy.#subscribers.set(node, { ...subscriber })
     return copy as this
   }

@@ -95,6 +95,8 @@ export type ReplicaObservation =
   | { readonly kind: 'proposed'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
   /** A leader has counted a quorum for the entry at `index`, which is of `entryTerm`. */
   | { readonly kind: 'committed'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entryTerm: Term | undefined }
+  /** All masters of a shard that this node leads agree that it rests. */
+  | { readonly kind: 'rested'; readonly shard: ShardId }
   /** A committed entry was applied to the books; `entry` as it stands in the log. */
   | { readonly kind: 'applied'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
   /** The books were replaced by a received snapshot (or one from this node's own disk) that covers the log through `index`. */
@@ -118,6 +120,12 @@ export interface ReplicaLoad {
   readonly connections: number
   /** Of each shard that is led here: open sessions, those whose connection is known, batches that one session has left unconfirmed, and what waits for a lead. */
   readonly led: readonly { readonly shard: ShardId; readonly sessions: number; readonly presences: number; readonly expected: number; readonly parkedBytes: number }[]
+}
+
+/** A shard and the term in which it is led. */
+export interface LedSurely {
+  readonly shard: ShardId
+  readonly term: Term
 }
 
 export interface ReplicaPlace {

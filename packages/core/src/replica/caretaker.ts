@@ -7,11 +7,13 @@ import type { Candidate } from '../node/placement.ts'
 import { type Copy, Replacement, type ReplacementSettings, type ShardView } from '../node/replacement.ts'
 import { type LedShard, leadsOf, leadToHandOver } from '../node/spread.ts'
 import type { MemberState, ShardHint } from '../message/gossip.ts'
+import { MASTERS_MAX } from '../message/registry.ts'
 import type { NodeId, ShardId } from '../units.ts'
 import type { Hosted } from './hosted.ts'
 
-/** How often each led shard is looked at. */
+/** How often each led shard is looked at, and one with whose masters all is well: ranking all nodes for each shard is dear. */
 const CONSIDER_MS = 100
+const CONSIDER_CALM_MS = 1000
 /** Leads are spread at leisure: everything else first. */
 const SPREAD_MS = 5000
 
@@ -31,6 +33,8 @@ export interface Surroundings {
 export class Caretaker {
   readonly #settings: Partial<ReplacementSettings>
   readonly #replacements = new Map<ShardId, Replacement>()
+  /** Not before this is a shard looked at again. */
+  readonly #calmUntil = new Map<ShardId, number>()
   #considerAt = 0
   #spreadAt = SPREAD_MS
 
@@ -45,12 +49,15 @@ export class Caretaker {
   wake(now: Now, led: readonly Hosted[], around: Surroundings): void {
     if (now.monotonic < this.#considerAt) return
     this.#considerAt = led.length === 0 ? Infinity : now.monotonic + CONSIDER_MS
-    // Once for all shards: both walk the registry.
-    const { candidates, reserve } = around
-    let leads: Map<NodeId, number> | undefined
-    // All leads of a node that goes may go in one pass: each is counted, so that they do not all go to one.
-    const leadsNow = (): Map<NodeId, number> => (leads ??= leadsOf(around.hints))
-    for (const hosted of led) this.#consider(now, hosted, around, { candidates, reserve }, leadsNow)
+    const due = led.filter(({ shard, master }) => (this.#calmUntil.get(shard) ?? 0) <= now.monotonic || master.seesDoubt)
+    if (due.length > 0) {
+      // Once for all shards: both walk the registry.
+      const { candidates, reserve } = around
+      let leads: Map<NodeId, number> | undefined
+      // All leads of a node that goes may go in one pass: each is counted, so that they do not all go to one.
+      const leadsNow = (): Map<NodeId, number> => (leads ??= leadsOf(around.hints))
+      for (const hosted of due) this.#consider(now, hosted, around, { candidates, reserve }, leadsNow)
+    }
     if (now.monotonic < this.#spreadAt) return
     this.#spreadAt = now.monotonic + SPREAD_MS
     for (const hosted of led) this.#leaveFullDisk(now, hosted, around)
@@ -58,8 +65,9 @@ export class Caretaker {
   }
 
   /** This node leads another shard than before, or one less. */
-  ledChanged(now: Now): void {
+  ledChanged(now: Now, shard: ShardId): void {
     this.#considerAt = now.monotonic
+    this.#calmUntil.delete(shard)
   }
 
   #consider(now: Now, hosted: Hosted, around: Surroundings, able: Pick<Surroundings, 'candidates' | 'reserve'>, leads: () => Map<NodeId, number>): void {
@@ -90,7 +98,10 @@ export class Caretaker {
       isLeaving: (node) => around.isLeaving(node),
     }
     const action = replacement.consider(now.monotonic, view)
-    if (action === undefined) return
+    if (action === undefined) {
+      if (isCalm(view)) this.#calmUntil.set(shard, now.monotonic + CONSIDER_CALM_MS)
+      return
+    }
     if (action.kind === 'transfer') {
       leads().set(action.to, (leads().get(action.to) ?? 0) + 1)
       handOver(now, hosted, action.to)
@@ -124,6 +135,11 @@ function handOver(now: Now, hosted: Hosted, node: NodeId): void {
 /** May lead. */
 function isReady(peer: PeerView, around: Surroundings): boolean {
   return !peer.learner && peer.caughtUp && peer.hasRoom && around.state(peer.node) === 'alive'
+}
+
+/** Whatever may be done for it can wait a moment. */
+function isCalm({ settled, voters, learners, state, isLeaving }: ShardView): boolean {
+  return settled && learners.length === 0 && voters.length === MASTERS_MAX && voters.every(({ node, suspect }) => !suspect && state(node) === 'alive' && !isLeaving(node))
 }
 
 /** Actions name nodes, changes name copies: a learner's number counts before that of an older copy on the same node. */

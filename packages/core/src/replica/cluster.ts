@@ -65,6 +65,10 @@ export class Cluster {
   #queue: ((now: Now) => void)[] = []
   #tendAt = 0
   #dirty = false
+  /** Somebody has told where some other shard is than the registry. */
+  #hinted = false
+  /** The state of the registry that births and addresses were taken from. */
+  #readAt = -1
   #following = false
   #ticket = 0
 
@@ -307,9 +311,11 @@ export class Cluster {
   }
 
   turn(now: Now): void {
-    if (!this.#started || !this.#dirty) return
+    if (!this.#started) return
+    if (this.#dirty) this.#refresh(now)
+    else if (this.#hinted) this.#out.changed()
     this.#dirty = false
-    this.#refresh(now)
+    this.#hinted = false
     this.#drain(now)
   }
 
@@ -349,8 +355,9 @@ export class Cluster {
     // Behind the news of that member, which says where its links are opened: a newcomer's first sync has nowhere to go otherwise.
     sync: (to, message) => this.#later(() => this.#out.send(to, message)),
     changed: (member) => this.#later((now) => this.#memberChanged(now, member)),
-    hinted: () => {
-      this.#dirty = true
+    hinted: ({ shard }) => {
+      if (shard === REGISTRY_SHARD) this.#dirty = true
+      else this.#hinted = true
     },
     twin: (at) => this.#out.halt(`this identity runs a second time at ${at}: a data directory belongs to one node; stop one of the two and give it a directory of its own`),
   }
@@ -479,8 +486,11 @@ export class Cluster {
     this.#tellRegistrar(now)
     this.#follow(now, masters.filter((node) => node !== this.self))
     if (registry.clusterId !== undefined) parts.admission.receive(now, { kind: 'registered', record: registry.node(this.self) }, this.#admissionOutbox)
-    for (const record of registry.nodes) if (record.node !== this.self && this.member(record.node) === undefined) this.#out.address(record.node, record.address)
-    this.#births.bearNew(registry, this.self, this.state.bornBefore)
+    if (this.#readAt !== registry.applied) {
+      this.#readAt = registry.applied
+      for (const record of registry.nodes) if (record.node !== this.self && this.member(record.node) === undefined) this.#out.address(record.node, record.address)
+      this.#births.bearNew(registry, this.self, this.state.bornBefore)
+    }
     this.#out.changed()
   }
 
@@ -490,7 +500,7 @@ export class Cluster {
     const { hosted } = this.#registry
     const leader = hosted?.leader ?? this.hint(REGISTRY_SHARD)?.leader
     registrar.receive(now, { kind: 'role', leading: hosted?.leading ?? false, leader, proposable: hosted?.proposable ?? false }, this.#registrarOutbox)
-    registrar.receive(now, { kind: 'tend', view: this.#view() }, this.#registrarOutbox)
+    if (hosted?.leading) registrar.receive(now, { kind: 'tend', view: this.#view() }, this.#registrarOutbox)
   }
 
   #follow(now: Now, masters: readonly NodeId[]): void {
@@ -504,9 +514,17 @@ export class Cluster {
   }
 
   #view(): RegistrarView {
-    const { registry, candidates, reserve, decision } = this
+    const { registry, decision } = this
+    const cluster = this
     return {
-      registry, candidates, reserve, decision, generation: this.state.generation,
+      registry, decision, generation: this.state.generation,
+      // Read only where a shard is born: both walk the registry.
+      get candidates() {
+        return cluster.candidates
+      },
+      get reserve() {
+        return cluster.reserve
+      },
       isLive: (node) => this.member(node)?.state === 'alive' || this.member(node)?.state === 'suspect',
       isMaster: (node) => [REGISTRY_SHARD, ...registry.shards.map(({ shard }) => shard)].some((shard) => this.mastersOf(shard).includes(node)),
     }

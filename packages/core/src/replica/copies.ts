@@ -13,16 +13,20 @@ import type { Journal } from '../journal/journal.ts'
 import type { RecoveredShard } from '../journal/rebuild.ts'
 import type { RecoveredJournal } from '../journal/recovery.ts'
 import type { HardState } from '../journal/state.ts'
+import type { RoleView } from '../master/boundary.ts'
 import { birthConfiguration } from '../master/configuration.ts'
 import { Master } from '../master/master.ts'
+import type { PulseView } from '../master/rest.ts'
 import type { MasterSettings } from '../master/settings.ts'
 import { type Configuration, logTable } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
 import { MASTERS_MAX } from '../message/registry.ts'
 import type { Random } from '../random.ts'
 import { type Epoch, type LogIndex, type NodeId, REGISTRY_SHARD, type ReplicaNumber, type ShardId, type Term } from '../units.ts'
+import { Agenda } from './agenda.ts'
 import { copyOf, Hosted, type HostedOutbox } from './hosted.ts'
 import { JobMachine, type JobMachineOutbox } from './job-machine.ts'
+import type { Machine } from './machine.ts'
 import { RegistryMachine, type RegistryMachineOutbox } from './registry-machine.ts'
 
 export interface CopySettings {
@@ -38,6 +42,7 @@ export interface CopyCluster {
   firstMasters(shard: ShardId): readonly NodeId[] | undefined
   /** The disk is known to hold what it once held: copies may vote. */
   isCleared(): boolean
+  readonly pulses: Omit<PulseView, 'isIdle'>
   /** This node's copy of shard 0 has come or gone. */
   registryHosted(registry: RegistryMachine | undefined): void
   /** A copy was given up: what is said of all copies may hold now. */
@@ -53,6 +58,10 @@ export interface CopyOutboxes {
 export class Copies {
   readonly hosted = new Map<ShardId, Hosted>()
   readonly jobs = new Map<ShardId, JobMachine>()
+  readonly agenda = new Agenda<Hosted>()
+  /** Those that lead, and those that know no leader. */
+  readonly led = new Set<Hosted>()
+  readonly leaderless = new Set<Hosted>()
   registry: RegistryMachine | undefined
   /** The highest number under which a copy of a shard was ever held here and given up. */
   readonly #retired = new Map<ShardId, ReplicaNumber>()
@@ -92,13 +101,24 @@ export class Copies {
     const hosted = new Hosted({ shard, snapshotEntries, snapshotBytes }, machine, recovered, this.#out.hosted)
     machine.attach(hosted)
     this.hosted.set(shard, hosted)
+    this.agenda.add(hosted)
+    this.leaderless.add(hosted)
     if (machine instanceof JobMachine) this.jobs.set(shard, machine)
     else this.registry = machine
     hosted.start(now, () => new Master({
-      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth, isCleared: () => this.#cluster.isCleared(),
+      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth, isCleared: () => this.#cluster.isCleared(), pulses: viewOf(this.#cluster.pulses, machine),
       recovered: birth === undefined && recovered.snapshot === undefined && recovered.hardState === undefined ? undefined : copyOf(recovered),
     }))
     return hosted
+  }
+
+  /** What is said of a copy's role, for whoever wants to know it of all. */
+  noteRole(hosted: Hosted, { role, leader }: RoleView): void {
+    if (this.hosted.get(hosted.shard) !== hosted) return
+    if (role === 'leader') this.led.add(hosted)
+    else this.led.delete(hosted)
+    if (leader === undefined) this.leaderless.add(hosted)
+    else this.leaderless.delete(hosted)
   }
 
   /** This node is among the first masters of a shard; `done` when its copy is durable, or was here before. */
@@ -153,9 +173,13 @@ export class Copies {
     const hosted = this.hosted.get(shard)
     if (hosted === undefined) return
     this.hosted.delete(shard)
+    this.agenda.drop(hosted)
+    this.led.delete(hosted)
+    this.leaderless.delete(hosted)
     this.jobs.delete(shard)
     this.#retired.set(shard, hosted.master.self.replica)
     const { hosted: out } = this.#out
+    out.rest(hosted, undefined)
     out.journal(now, { kind: 'drop', shard })
     out.journal(now, { kind: 'hardState', shard, ticket: out.nextTicket(), state: retiredState(hosted.master.self.replica) })
     this.#cluster.retired()
@@ -181,6 +205,19 @@ export function isOnlyMaster({ shards }: RecoveredJournal): boolean {
     const entry = snapshot === undefined ? undefined : logTable.decode(snapshot.configuration)
     return entry?.kind === 'configuration' && entry.voters.length === 1 && entry.outgoing === undefined
   })
+}
+
+function viewOf(pulses: Omit<PulseView, 'isIdle'>, machine: Machine): PulseView {
+  return {
+    heardAt: (leader) => pulses.heardAt(leader),
+    proofOf: (follower) => pulses.proofOf(follower),
+    get awakeMs() {
+      return pulses.awakeMs
+    },
+    get isIdle() {
+      return machine.isIdle
+    },
+  }
 }
 
 /** A copy that was given up leaves this behind, so that nothing meant for it ever makes it again. */

@@ -9,11 +9,12 @@
 
 import type { Now } from '../actor.ts'
 import { assert } from '../assert.ts'
-import type { InstalledSnapshot, LogRecord, MasterOutbox, RecoveredCopy, RoleView } from '../master/boundary.ts'
+import type { InstalledSnapshot, LogRecord, MasterOutbox, RecoveredCopy, RestWish, RoleView } from '../master/boundary.ts'
 import type { Master } from '../master/master.ts'
 import { snapshotHash } from '../master/snapshot.ts'
 import { type Configuration, configuration as configurationRow, entryTimes, logTable, stampEntry } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
+import type { Rest } from '../message/pulse.ts'
 import type { RepairMessage } from '../message/repair.ts'
 import type { JournalInput } from '../journal/journal.ts'
 import type { RecoveredShard } from '../journal/rebuild.ts'
@@ -38,6 +39,10 @@ export interface HostedOptions {
 
 /** What the node does for a hosted shard. */
 export interface HostedOutbox {
+  /** It wants a turn; said once for each turn. */
+  stirred(hosted: Hosted): void
+  /** It may want to be woken at another time than it said last. */
+  moved(hosted: Hosted): void
   /** Rises over all copies that this node ever held, so that what an earlier copy wrote is never taken for this one's. */
   nextTicket(): number
   send(to: NodeId, message: ConsensusMessage | RepairMessage): void
@@ -49,6 +54,8 @@ export interface HostedOutbox {
   proposed(hosted: Hosted, index: LogIndex, entry: Uint8Array): void
   /** This copy leads, and has counted a quorum for everything up to `index`. */
   committed(hosted: Hosted, index: LogIndex): void
+  /** This copy leads and wishes that the shard rests; without a wish it is at rest no more. */
+  rest(hosted: Hosted, wish: RestWish | undefined): void
   applied(hosted: Hosted, record: LogRecord): void
   restored(hosted: Hosted): void
   /** The copy is not what it acknowledged: it has to be replaced. */
@@ -294,6 +301,7 @@ export class Hosted {
   }
 
   linkDown(now: Now, node: NodeId): void {
+    if (!this.master.concerns(node)) return
     this.#enter(now)
     this.master.receive(now, { kind: 'linkDown', node }, this.#masterOutbox)
     this.#settle(now)
@@ -331,13 +339,24 @@ export class Hosted {
 
   /** Something that the machine goes by has changed without an input to its master. */
   stir(): void {
-    this.#stirred = true
+    if (!this.#stirred) {
+      this.#stirred = true
+      this.#out.stirred(this)
+    }
+    if (this.#wakeAt === undefined) return
     this.#wakeAt = undefined
+    this.#out.moved(this)
   }
 
   #enter(now: Now): void {
     this.#now = now
     this.stir()
+  }
+
+  /** A leader on that node wants the shard to rest: whether this copy agrees. */
+  followAtRest(now: Now, node: NodeId, { from, to, term, index }: Rest): boolean {
+    this.#enter(now)
+    return to === this.master.self.replica && this.master.followAtRest({ replica: from, node }, term, index)
   }
 
   /** Appends an entry of this node's own making; returns its index. */
@@ -383,6 +402,7 @@ export class Hosted {
     openSnapshot: (peer) => this.#openImage(peer),
     install: (snapshot) => this.#installs.push(snapshot),
     removed: () => this.#out.removed(this),
+    rest: (wish) => this.#out.rest(this, wish),
     log: (text) => this.#out.log(`shard ${this.shard}: ${text}`),
   }
 

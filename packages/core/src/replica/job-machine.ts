@@ -22,8 +22,10 @@ import type { Hosted } from './hosted.ts'
 import type { Machine } from './machine.ts'
 import { answerQuery } from './queries.ts'
 
-/** Retention and forgotten sessions need no hurry: while a shard has neither deadlines nor due jobs it ticks this seldom. */
+/** Retention and forgotten sessions need no hurry: for them alone a shard ticks this seldom, and not at all while it keeps nothing. */
 const HOUSEKEEPING_MS = 60_000
+/** A wall clock may jump while a shard rests: what is scheduled is looked at this often, so that it is late by no more. */
+const DUE_LOOK_MS = 10_000
 /** Freed entries are told to the journal in lots. */
 const FREED_MAX = 1024
 
@@ -134,7 +136,7 @@ export class JobMachine implements Machine, ShardService {
   wake(now: Now): void {
     if (!this.serves || this.#tickUnderWay) return
     const leaseNow = this.#host.master.leaseNow(now)
-    if (this.#books.leaseDeadlineNext > leaseNow && this.#books.dueNext > this.#host.master.wallNow(now) && this.#tickAt > now.monotonic) return
+    if (this.#books.leaseDeadlineNext > leaseNow && this.#books.dueNext > this.#host.master.wallNow(now) && this.#housekeepingAt(now) > now.monotonic) return
     this.#expireThrough = leaseNow
     this.#tickWanted = true
   }
@@ -152,8 +154,19 @@ export class JobMachine implements Machine, ShardService {
   wakeAt(now: Now): number {
     if (!this.serves || this.#tickUnderWay || this.#tickWanted) return Infinity
     const lease = this.#books.leaseDeadlineNext - this.#host.master.leaseNow(now)
-    const due = this.#books.dueNext - this.#host.master.wallNow(now)
-    return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#tickAt)
+    const { dueNext } = this.#books
+    const due = dueNext === Infinity ? Infinity : Math.min(DUE_LOOK_MS, dueNext - this.#host.master.wallNow(now))
+    return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#housekeepingAt(now))
+  }
+
+  #housekeepingAt(now: Now): number {
+    const { master } = this.#host
+    const next = Math.min(this.#books.retentionNext - master.wallNow(now), this.#books.sessionNext - master.leaseNow(now))
+    return Math.max(this.#tickAt, now.monotonic + Math.max(0, next))
+  }
+
+  get isIdle(): boolean {
+    return this.#books.leaseDeadlineNext === Infinity && !this.#tickUnderWay && !this.#tickWanted
   }
 
   unreadable(index: LogIndex): void {

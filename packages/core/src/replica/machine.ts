@@ -22,6 +22,8 @@ export interface Machine {
   turn(now: Now): void
   /** When `turn` next has something to do by itself; Infinity when idle. */
   wakeAt(now: Now): number
+  /** Waits for no time that the lease clock has to tell, and has nothing under way. */
+  readonly isIdle: boolean
   /** A fetch has ended: this entry cannot be read. */
   unreadable(index: LogIndex): void
 }

@@ -105,6 +105,10 @@ export class RegistryMachine implements Machine, HostedRegistry {
     return Infinity
   }
 
+  get isIdle(): boolean {
+    return true
+  }
+
   unreadable(): void {}
 
   readonly #feedOutbox: RegistryFeedOutbox = { send: (to, message) => this.#out.send(to, message) }

@@ -3,7 +3,7 @@
 
 import type { Actor, Now } from '../actor.ts'
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
-import type { Identity, ReplicaEvent, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOutbox } from '../replica.ts'
+import type { Identity, LedSurely, ReplicaEvent, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOutbox } from '../replica.ts'
 import type { Random } from '../random.ts'
 import type { Address, ConnectionId, NodeId } from '../units.ts'
 import { quantize } from './clock.ts'
@@ -25,7 +25,7 @@ export interface DiskSettings {
 export const QUIET_DISK: DiskSettings = { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 }
 
 /** What the world needs of a replica. */
-export type ReplicaActor = Pick<Actor<ReplicaInput, ReplicaOutbox>, 'receive' | 'wake' | 'wakeAt'> & { readonly load?: ReplicaLoad }
+export type ReplicaActor = Pick<Actor<ReplicaInput, ReplicaOutbox>, 'receive' | 'wake' | 'wakeAt'> & { readonly load?: ReplicaLoad; ledSurely?(now: Now): readonly LedSurely[] }
 
 export interface NodeSetup {
   /** Makes the actor of a new run, with a generator of its own. */

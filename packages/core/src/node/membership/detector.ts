@@ -7,7 +7,7 @@
 import type { Member, Sender } from '../../message/gossip.ts'
 import type { Random } from '../../random.ts'
 import { type Address, type Instant, never, type NodeId } from '../../units.ts'
-import { shuffle } from '../discovery.ts'
+import { sample } from '../discovery.ts'
 import { Awareness } from './awareness.ts'
 import { type Probe, Relays } from './probing.ts'
 import { isLive, type Roster } from './roster.ts'
@@ -125,8 +125,7 @@ export class Detector {
       probe.askOthersAt = never
       return
     }
-    shuffle(others, this.#random)
-    const relays = others.slice(0, this.#settings.relays)
+    const relays = sample(others, this.#settings.relays, this.#random)
     probe.relays = relays.map((relay) => relay.node)
     for (const relay of relays) outbox.tell(relay.address, { kind: 'pingRequest', sequence: probe.sequence, to: member.node, address: member.address })
   }

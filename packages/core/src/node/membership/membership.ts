@@ -6,21 +6,23 @@
 //!     └──────────────────────────────────────────┴──a later boot or ping──┘        (left: it said good-bye itself)
 //!
 //! What this node believes is a suggestion to others and to its own actors; nothing here decides who is master. The
-//! detector is in `detector`, the rule of precedence in `roster`, what is still to be told in `news`.
+//! detector is in `detector`, the rule of precedence in `roster`, what is still to be told in `news`, and what two nodes that meet
+//! have to tell each other in `summary`.
 
 import type { Actor, Now } from '../../actor.ts'
 import { assert } from '../../assert.ts'
 import { Hash } from '../../hash.ts'
-import { DATAGRAM_BYTES_MAX, envelope, type GossipMessage, type Member, memberRecord, type Sender, type ShardHint, shardHint, SYNC_ITEMS_MAX, type SyncMessage, type Update, update } from '../../message/gossip.ts'
+import { type Buckets, DATAGRAM_BYTES_MAX, envelope, type GossipMessage, type Member, memberRecord, type Sender, type ShardHint, shardHint, SYNC_ITEMS_MAX, type SyncMessage, type Update, update } from '../../message/gossip.ts'
 import { encode } from '../../message/layout.ts'
 import type { Random } from '../../random.ts'
 import { type Address, type Instant, never, type NodeId, type ShardId } from '../../units.ts'
-import { shuffle } from '../discovery.ts'
+import { sample } from '../discovery.ts'
 import { Detector, type DetectorOutbox, type Head, isProbed } from './detector.ts'
 import { Hints } from './hints.ts'
 import { News } from './news.ts'
 import { beats, INCARNATIONS_PER_BOOT, isLive, Roster } from './roster.ts'
 import { type MembershipSettings, membershipSettings } from './settings.ts'
+import { bucketOfNode, bucketOfShard, differing, summaryOf } from './summary.ts'
 import { Suspicion, suspicionLimits } from './suspicion.ts'
 
 export type Self = Omit<Member, 'incarnation' | 'state'>
@@ -64,6 +66,7 @@ const JOIN_SYNC_EVERY_MS = 1000
 const FAREWELLS_MAX = 16
 const HINTS_PER_DATAGRAM = 8
 const UPDATES_PER_DATAGRAM = 32
+const NOTHING_WANTED: Buckets = { members: [], hints: [] }
 /** An envelope, the longest fixed part (a ping request), and two counts. */
 const HEAD_BYTES = 160
 
@@ -129,8 +132,7 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
       case 'datagram':
         return this.#datagram(now, input.sender, input.message, outbox)
       case 'sync':
-        if (input.message.kind === 'sync') outbox.sync(input.from, { kind: 'syncAnswer', ...this.#everything() })
-        return this.#learn(now, input.message.updates, input.message.hints, outbox)
+        return this.#synced(now, input.from, input.message, outbox)
       case 'probe':
         return outbox.datagram(input.to, { kind: 'probe', nonce: this.#random.u32(), padding: new Uint8Array(PROBE_BYTES) })
       case 'self':
@@ -333,13 +335,25 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
 
   #syncSomebody(now: Now, outbox: MembershipOutbox): void {
     this.#syncAt = this.#later(now, this.#settings.syncIntervalMs)
-    for (const member of this.#some(1)) outbox.sync(member.node, { kind: 'sync', ...this.#everything() })
+    const partner = this.#roster.distant(this.#self.node, this.#random)
+    if (partner !== undefined) outbox.sync(partner, this.#summary())
+  }
+
+  #synced(now: Now, from: NodeId, message: SyncMessage, outbox: MembershipOutbox): void {
+    if (message.kind === 'sync') {
+      const wanted = differing(this.#summary().sums, message.sums)
+      outbox.sync(from, { kind: 'syncAnswer', wanted, ...this.#known(wanted) })
+      return this.#learn(now, [message.self], [], outbox)
+    }
+    const { wanted } = message
+    if (wanted.members.length + wanted.hints.length > 0) outbox.sync(from, { kind: 'syncAnswer', wanted: NOTHING_WANTED, ...this.#known(wanted) })
+    this.#learn(now, message.updates, message.hints, outbox)
   }
 
   #joinSync(now: Now, node: NodeId, outbox: MembershipOutbox): void {
     if (now.monotonic < this.#joinSyncAt || this.#roster.get(node) === undefined) return
     this.#joinSyncAt = this.#later(now, JOIN_SYNC_EVERY_MS)
-    outbox.sync(node, { kind: 'sync', ...this.#everything() })
+    outbox.sync(node, this.#summary())
   }
 
   // ---- datagrams ---------------------------------------------------------------------------------------------------
@@ -363,14 +377,20 @@ export class Membership implements Actor<MembershipInput, MembershipOutbox> {
   /** Up to `count` live members, drawn at random. */
   #some(count: number): readonly Member[] {
     const members = this.#roster.entries.map((entry) => entry.member).filter((member) => isLive(member.state))
-    shuffle(members, this.#random)
-    return members.slice(0, count)
+    return sample(members, count, this.#random)
   }
 
-  #everything(): { readonly updates: readonly Update[]; readonly hints: readonly ShardHint[] } {
-    const updates: Update[] = [{ member: this.#self, by: undefined }]
-    for (const { member } of this.#roster.entries) if (updates.length < SYNC_ITEMS_MAX) updates.push({ member, by: undefined })
-    return { updates, hints: this.#hints.all.slice(0, SYNC_ITEMS_MAX) }
+  #summary(): SyncMessage & { readonly kind: 'sync' } {
+    return { kind: 'sync', self: { member: this.#self, by: undefined }, sums: summaryOf(this.members, this.#hints.all) }
+  }
+
+  /** What is known in these buckets. */
+  #known(wanted: Buckets): { readonly updates: readonly Update[]; readonly hints: readonly ShardHint[] } {
+    const members = this.members.filter(({ node }) => wanted.members.includes(bucketOfNode(node)))
+    return {
+      updates: members.slice(0, SYNC_ITEMS_MAX).map((member) => ({ member, by: undefined })),
+      hints: this.#hints.all.filter(({ shard }) => wanted.hints.includes(bucketOfShard(shard))).slice(0, SYNC_ITEMS_MAX),
+    }
   }
 
   #gossipSoon(now: Now): void {

@@ -7,6 +7,7 @@
 //!   left i         i' > i        i' > i        i' > i     i' > i
 
 import type { Member, MemberState } from '../../message/gossip.ts'
+import type { Random } from '../../random.ts'
 import { type Instant, never, type NodeId } from '../../units.ts'
 import type { Suspicion } from './suspicion.ts'
 
@@ -52,6 +53,19 @@ export class Roster {
   /** How many take part, this node not counted. */
   get live(): number {
     return this.#live
+  }
+
+  /**
+   * One that takes part, one, two, four, eight ... places behind `self` in the order of ids. So a node compares what it knows with a few others
+   * only, and holds links to no more, and yet what one knows reaches all in a number of steps that grows as slowly as their number's logarithm.
+   */
+  distant(self: NodeId, random: Random): NodeId | undefined {
+    const nodes = [self]
+    for (const { member } of this.#entries.values()) if (isLive(member.state)) nodes.push(member.node)
+    if (nodes.length === 1) return undefined
+    nodes.sort()
+    const places = 2 ** random.below(Math.ceil(Math.log2(nodes.length)))
+    return nodes[(nodes.indexOf(self) + places) % nodes.length]
   }
 
   /** When the first suspicion runs out. */
