@@ -8,8 +8,8 @@ import { ENDED_BYTES_MAX, ENDED_COUNT_MAX, KEY_WINDOW_MS } from '@horus/core/job
 import { OptionSets } from '@horus/core/job/options'
 import { JobState } from '@horus/core/message/client'
 import { Backoff } from '@horus/core/message/command'
-import { Reader, Writer } from '@horus/core/message/layout'
 import { Random } from '@horus/core/random'
+import { imageOf, readBack } from '../image.ts'
 
 const set = (change: object) => ({ maxAttempts: 5, backoffKind: Backoff.exponential as number, baseMs: 1000, maxMs: 300_000, leaseMs: 0, ...change })
 const job = (number: number, endedAt = 0) => ({ number, state: JobState.completed, lane: 3, attempt: 1, maxAttempts: 5, lostLeases: 0, addedAt: 0, endedAt })
@@ -59,14 +59,10 @@ test('an add entry in several batches is free with the very last of its jobs, in
     const order = Array.from({ length: 30 }, (_, i) => i + 2).sort(() => random.fraction() - 0.5)
     order.forEach((number, i) => {
       assert.equal(batches.release(number), i === 29 ? 20 : 0)
-      if (i % 7 === 0) {
-        const writer = new Writer()
-        batches.write(writer)
-        batches = Batches.read(new Reader(writer.take()))
-      }
+      if (i % 7 === 0) batches = readBack(batches.freeze(), (input) => Batches.read(input))
     })
     const left: number[] = []
-    batches.liveEntries(left)
+    batches.liveEntries(0, Infinity, left)
     assert.deepEqual(left, [10, 30])
   }
 })
@@ -77,11 +73,7 @@ test('batches that have ended take no room', () => {
   for (let i = 1; i < 20_000; i++) {
     batches.append(i, 1, 0, i, 0)
     if (i > 10) assert.equal(batches.release(i - 10), i - 10)
-    const writer = new Writer()
-    if (i % 1000 === 0) {
-      batches.write(writer)
-      largest = Math.max(largest, writer.at)
-    }
+    if (i % 1000 === 0) largest = Math.max(largest, imageOf(batches.freeze()).length)
   }
   assert.ok(largest < 250)
 })
@@ -126,10 +118,9 @@ test('a ring of results does as a list does', () => {
       list = list.filter((each) => each.endedAt + 3_600_000 > now)
     }
     if (random.chance(0.01)) {
-      const writer = new Writer()
-      ended.write(writer)
+      const before = ended
       ended = new EndedJobs(() => undefined)
-      ended.readAll(new Reader(writer.take()))
+      readBack(before.freeze(), (input) => ended.read(input))
     }
     const some = random.pick(list)
     if (random.chance(0.3)) assert.deepEqual(ended.result(ended.find(some.number)), some.result)
