@@ -85,6 +85,25 @@ export function imageOf(imaging: Imaging): Uint8Array<ArrayBuffer> {
   return imaging.step(Infinity).piece
 }
 
+/** The image of a state that is so small that it is one item. */
+export function smallImage(bytes: Uint8Array): Imaging {
+  return new Imaging(function* (out): Walk {
+    out.writer.raw(bytes)
+    out.endItem()
+  }, undefined)
+}
+
+/** What `smallImage` was made of. Throws MalformedMessage. */
+export function readSmall(pieces: readonly Uint8Array[]): Uint8Array {
+  const input = new ImageReader([...pieces])
+  // A frame is never empty.
+  if (input.left === 0) return NOTHING
+  const reader = input.item()
+  const bytes = reader.raw(reader.left)
+  input.end()
+  return bytes
+}
+
 export class ImageReader {
   readonly #pieces: (Uint8Array | undefined)[]
   #next = 0

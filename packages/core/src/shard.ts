@@ -298,10 +298,10 @@ export class Shard extends Books {
 
   // ---- whole books -------------------------------------------------------------------------------------------------
 
-  /** Reads a snapshot step by step; the pieces are let go as they are read. Throws MalformedMessage for bytes that are no snapshot, or one of a version that is not known here. */
-  static *restoring(shard: ShardId, pieces: readonly Uint8Array[]): Walk<Shard> {
+  /** Reads a snapshot step by step; the pieces are taken over, and let go as they are read. Throws MalformedMessage for bytes that are no snapshot, or one of a version that is not known here. */
+  static *restoring(shard: ShardId, pieces: Uint8Array[]): Walk<Shard> {
     const restored = new Shard(shard)
-    yield* restored.read(new ImageReader([...pieces]))
+    yield* restored.read(new ImageReader(pieces))
     return restored
   }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Now } from '@horus/core/actor'
+import { smallImage } from '@horus/core/image'
 import type { LogRecord } from '@horus/core/master/boundary'
 import { birthConfiguration, encodeConfiguration } from '@horus/core/master/configuration'
 import { Master } from '@horus/core/master/master'
@@ -35,8 +36,8 @@ class Stand {
       needs: () => true,
       apply: (index) => this.heard.push(`applied ${index}`),
       lead: (leads) => this.heard.push(leads ? 'leads' : 'follows'),
-      snapshot: () => new Uint8Array(1),
-      restore: () => {},
+      freeze: () => smallImage(new Uint8Array(1)),
+      *restoring() {},
       digest: () => '',
       livePayloads: () => [],
       wake: () => {},

@@ -46,10 +46,10 @@ export class Survivors {
     this.#pack()
   }
 
-  /** Of those up to `through`, keeps only the ones in `indexes`, which is sorted. */
-  keepOnly(indexes: readonly number[], through: number, use: SegmentUse): void {
+  /** Of those from `from` to `through`, keeps only the ones in `indexes`, which is sorted. */
+  keepOnly(indexes: readonly number[], from: number, through: number, use: SegmentUse): void {
     let next = 0
-    for (let slot = 0; slot < this.#count && this.#index[slot]! <= through; slot++) {
+    for (let slot = this.#lowerBound(from); slot < this.#count && this.#index[slot]! <= through; slot++) {
       const index = this.#index[slot]!
       while (next < indexes.length && indexes[next]! < index) next++
       if (this.#segment[slot] !== 0 && indexes[next] !== index) this.#mark(slot, use)

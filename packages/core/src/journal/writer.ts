@@ -307,6 +307,7 @@ export class Writer {
         this.#holdSnapshot(record, segment)
         return
       case RecordKind.chunk:
+      case RecordKind.complete:
         this.#holdSnapshot(record, segment)
     }
   }

@@ -35,6 +35,8 @@ export interface ReplicaTuning {
   readonly syncMs?: number
   /** Entries applied between two snapshots. */
   readonly snapshotEntries?: number
+  /** How much of a snapshot is written or read in one step, in small things done such as a row. */
+  readonly snapshotStep?: number
   /** Bytes of entries in one append. */
   readonly appendBytes?: number
   readonly segmentBytes?: number

@@ -5,6 +5,7 @@
 //! until then it serves nobody, or a job whose completion was acknowledged could be handed out again.
 
 import type { Now } from '../actor.ts'
+import type { Imaging, Walk } from '../image.ts'
 import type { Endpoint } from '../lead/endpoint.ts'
 import type { Led } from '../lead/service.ts'
 import { Service, type ServiceLoad } from '../lead/service.ts'
@@ -91,12 +92,12 @@ export class JobMachine implements Machine, ShardService {
     if (this.#freed.length >= FREED_MAX) this.#release()
   }
 
-  snapshot(): Uint8Array {
-    return this.#books.snapshot()
+  freeze(): Imaging {
+    return this.#books.freeze()
   }
 
-  restore(bytes: Uint8Array): void {
-    this.#books = Shard.restore(this.#shard, bytes)
+  *restoring(pieces: Uint8Array[]): Walk {
+    this.#books = yield* Shard.restoring(this.#shard, pieces)
   }
 
   digest(): string {
@@ -107,8 +108,8 @@ export class JobMachine implements Machine, ShardService {
     return this.#books.holdsEntry(index)
   }
 
-  livePayloads(): readonly LogIndex[] {
-    return this.#books.liveEntries()
+  livePayloads(from: LogIndex, through: LogIndex): readonly LogIndex[] {
+    return this.#books.liveEntries(from, through)
   }
 
   lead(leads: boolean): void {
