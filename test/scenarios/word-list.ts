@@ -2,7 +2,7 @@
 //! length (`book*9000`), and takes that many bytes then: a snapshot of short words would be a single piece.
 
 import { Hash } from '@horus/core/hash'
-import { type Imaging, readSmall, smallImage, type Walk } from '@horus/core/image'
+import { type Imaging, readSmall, smallImage, type Walk } from '@horus/core/message/image'
 import { logTable } from '@horus/core/message/command'
 import type { Machine } from '@horus/core/replica/machine'
 import type { LogIndex, ShardId } from '@horus/core/units'

@@ -11,7 +11,7 @@
 
 import { assert } from './assert.ts'
 import { Books, type Partition } from './shard/books.ts'
-import { ImageReader, walked, type Walk } from './image.ts'
+import { ImageReader, walked, type Walk } from './message/image.ts'
 import { readSegments } from './job/add.ts'
 import { LEASE_MS_DEFAULT } from './job/limits.ts'
 import { PartitionBooks } from './job/partition.ts'

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { joined } from '@horus/core/bytes'
-import type { Imaging } from '@horus/core/image'
+import type { Imaging } from '@horus/core/message/image'
 import { JobState } from '@horus/core/message/client'
 import { Backoff, cancelBody, Code, extendBody, FailMode, type JobOptions, leasedBody, Operation } from '@horus/core/message/command'
 import { encode } from '@horus/core/message/layout'

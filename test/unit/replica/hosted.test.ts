@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Now } from '@horus/core/actor'
-import { smallImage } from '@horus/core/image'
+import { smallImage } from '@horus/core/message/image'
 import type { LogRecord } from '@horus/core/master/boundary'
 import { birthConfiguration, encodeConfiguration } from '@horus/core/master/configuration'
 import { Master } from '@horus/core/master/master'

@@ -6,7 +6,7 @@
 
 import { assert } from '../assert.ts'
 import type { Freezer } from '../freeze.ts'
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { ITEMS_MAX } from '../message/jobs.ts'
 import { MalformedMessage } from '../message/layout.ts'
 import { readPacked, writePacked } from '../message/packed.ts'

@@ -3,7 +3,7 @@
 //! with a copy of the ring.
 
 import { assert } from '../assert.ts'
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { MalformedMessage } from '../message/layout.ts'
 import { readPacked, readRising, writePacked } from '../message/packed.ts'
 import { ENDED_BYTES_MAX, ENDED_COUNT_MAX, ENDED_MS_MAX } from './limits.ts'

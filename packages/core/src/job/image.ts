@@ -4,7 +4,7 @@
 //! To change the layout: raise the version in shard/books.ts, and let it read the version before.
 
 import type { Freezer } from '../freeze.ts'
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { name } from '../message/fields.ts'
 import { bytes } from '../message/layout.ts'
 import { readPacked, writePacked } from '../message/packed.ts'

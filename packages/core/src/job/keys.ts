@@ -1,7 +1,7 @@
 //! Idempotency keys of a partition: which job was added under a key, remembered for a fixed window by the wall clock of the
 //! log, whatever became of the job. Since the window is the same for all, keys expire in the order in which they came.
 
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { readPacked, writePacked } from '../message/packed.ts'
 import { KEYS_MAX, KEY_WINDOW_MS, readName, writeName } from './limits.ts'
 

@@ -2,7 +2,7 @@
 //! the names that were asked for.
 
 import { Freezer } from '../freeze.ts'
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { readPacked, writePacked } from '../message/packed.ts'
 import { lanePriority, laneName } from './names.ts'
 import { ReadyList } from './ready.ts'

@@ -1,7 +1,7 @@
 //! The job names of one partition, numbered in the order in which they were first used. A *lane* is what jobs queue in:
 //! one for each priority and name. Its number orders lanes by priority first.
 
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { writePacked } from '../message/packed.ts'
 import { NAMES_MAX, readName, writeName } from './limits.ts'
 

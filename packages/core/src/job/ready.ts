@@ -6,7 +6,7 @@
 //! equal sets have equal runs, however they came to be.
 
 import type { Freezer } from '../freeze.ts'
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { MalformedMessage } from '../message/layout.ts'
 import { readRising, writePacked } from '../message/packed.ts'
 import { Rows } from '../rows.ts'

@@ -5,7 +5,7 @@
 //! A row is named by where it lies, which holds until the next row is inserted or deleted.
 
 import type { Freezer } from '../freeze.ts'
-import type { Frozen, ImageReader, Walk } from '../image.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { JobState } from '../message/client.ts'
 import { MalformedMessage } from '../message/layout.ts'
 import { readPacked, readRising, writePacked } from '../message/packed.ts'

@@ -6,7 +6,7 @@
 //! heap nothing.
 
 import { Heap } from '../heap.ts'
-import type { Frozen, ImageReader, ImageWriter, Walk } from '../image.ts'
+import type { Frozen, ImageReader, ImageWriter, Walk } from '../message/image.ts'
 import { ITEMS_MAX } from '../message/jobs.ts'
 import { MalformedMessage } from '../message/layout.ts'
 import { readPacked, readRising, writePacked } from '../message/packed.ts'

@@ -9,7 +9,7 @@
 
 import type { Now } from '../actor.ts'
 import { assert } from '../assert.ts'
-import { imageOf, walked } from '../image.ts'
+import { imageOf, walked } from '../message/image.ts'
 import type { InstalledSnapshot, LogRecord, MasterOutbox, RecoveredCopy, RoleView } from '../master/boundary.ts'
 import type { Master } from '../master/master.ts'
 import { type Configuration, configuration as configurationRow, entryTimes, logTable, stampEntry } from '../message/command.ts'

@@ -5,7 +5,7 @@
 //! It is put together in steps, since the books are large and the entries may have to be read from the disk first, and taken apart
 //! in steps too. No frame of books is empty, so a length of 0 ends them.
 
-import type { Imaging } from '../image.ts'
+import type { Imaging } from '../message/image.ts'
 import { SNAPSHOT_BLOCK_BYTES, SnapshotHash } from '../master/snapshot.ts'
 import { MalformedMessage, Reader, Writer } from '../message/layout.ts'
 import type { LogIndex } from '../units.ts'

@@ -5,7 +5,7 @@
 //! until then it serves nobody, or a job whose completion was acknowledged could be handed out again.
 
 import type { Now } from '../actor.ts'
-import type { Imaging, Walk } from '../image.ts'
+import type { Imaging, Walk } from '../message/image.ts'
 import type { Endpoint } from '../lead/endpoint.ts'
 import type { Led } from '../lead/service.ts'
 import { Service, type ServiceLoad } from '../lead/service.ts'

@@ -1,7 +1,7 @@
 //! A state machine that a shard's log is applied to: the books of a job shard, or the registry. Hosted shards know no more of it.
 
 import type { Now } from '../actor.ts'
-import type { Imaging, Walk } from '../image.ts'
+import type { Imaging, Walk } from '../message/image.ts'
 import type { LogIndex } from '../units.ts'
 
 export interface Machine {

@@ -1,7 +1,7 @@
 //! Shard 0 as a hosted machine: the registry's state, the desk of its leader, and the feed for those who follow.
 
 import type { Now } from '../actor.ts'
-import { type Imaging, readSmall, smallImage, type Walk } from '../image.ts'
+import { type Imaging, readSmall, smallImage, type Walk } from '../message/image.ts'
 import type { RegistryMessage } from '../message/registry.ts'
 import { RegistryFeed, type RegistryFeedOutbox } from '../node/registry-feed.ts'
 import { Registry, type RegistryEffects } from '../registry/registry.ts'

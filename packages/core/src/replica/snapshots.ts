@@ -7,7 +7,7 @@
 //!
 //! A step is work of less than a millisecond; the next one comes a millisecond later, or when the journal has taken the pieces.
 
-import { walked, type Imaging, type Walk } from '../image.ts'
+import { walked, type Imaging, type Walk } from '../message/image.ts'
 import type { JournalInput } from '../journal/journal.ts'
 import type { InstalledSnapshot } from '../master/boundary.ts'
 import type { LogIndex, ShardId, Term } from '../units.ts'

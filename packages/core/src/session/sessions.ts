@@ -7,7 +7,7 @@
 
 import { Freezer } from '../freeze.ts'
 import { Heap } from '../heap.ts'
-import type { Frozen, ImageReader, ImageWriter, Walk } from '../image.ts'
+import type { Frozen, ImageReader, ImageWriter, Walk } from '../message/image.ts'
 import { Code } from '../message/command.ts'
 import { readPacked, readRising, writePacked } from '../message/packed.ts'
 

@@ -3,7 +3,7 @@
 
 import { Freezer } from '../freeze.ts'
 import { Hash } from '../hash.ts'
-import { type Frozen, imageOf, type ImageReader, Imaging, type Walk } from '../image.ts'
+import { type Frozen, imageOf, type ImageReader, Imaging, type Walk } from '../message/image.ts'
 import { freezeBooks, readBooks } from '../job/image.ts'
 import { PartitionBooks } from '../job/partition.ts'
 import { type JobFilter, type JobView, selectJobs, viewJob } from '../job/view.ts'

@@ -8,10 +8,10 @@
 //! A walk is a generator that yields, now and then, about how many small things it has done since: between two such places
 //! whoever steps it may stop.
 
-import { assert } from './assert.ts'
-import type { Freezer } from './freeze.ts'
-import { MalformedMessage, Reader, Writer } from './message/layout.ts'
-import { readPacked } from './message/packed.ts'
+import { assert } from '../assert.ts'
+import type { Freezer } from '../freeze.ts'
+import { MalformedMessage, Reader, Writer } from './layout.ts'
+import { readPacked } from './packed.ts'
 
 /** Small, so that hardly any bytes wait for the rest of their frame. */
 export const FRAME_BYTES = 2048
