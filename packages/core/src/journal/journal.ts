@@ -31,7 +31,7 @@ export interface JournalOptions {
   readonly random: Random
   /** Size of a segment file, a multiple of 512; 64 MiB by default. Entries may take half of it at most. */
   readonly segmentBytes?: number
-  /** Bound of the entries held in memory; 256 MiB by default. */
+  /** Bound of the entries held in memory; 64 MiB by default: a follower that lags further is served from the disk. */
   readonly cacheBytes?: number
   /** How much disk the journal may take in all; no bound by default. */
   readonly capacityBytes?: number
@@ -81,7 +81,9 @@ export interface JournalOutbox extends DeviceOutbox {
 }
 
 export const SEGMENT_BYTES = 64 * 1024 * 1024
-export const CACHE_BYTES = 256 * 1024 * 1024
+export const CACHE_BYTES = 64 * 1024 * 1024
+/** With nothing else to do, the payloads of a segment that is emptied are looked for at this pace. */
+const LOOK_EVERY_MS = 1
 /** The pieces of a snapshot are cut into records of this size, or an eighth of a small segment. */
 export const SNAPSHOT_CHUNK_BYTES = 256 * 1024
 
@@ -99,6 +101,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   #space: Space
   /** Whoever listens was told that nothing becomes durable for want of room. */
   #toldStalled = false
+  #seenAt = 0
   #recoverer: Recoverer | undefined
   #recovered: RecoveredJournal | undefined
   #strays: readonly string[] = []
@@ -117,7 +120,8 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
 
   get wakeAt(): Instant {
     if (this.#phase === 'opening') return this.#writer.retryAt
-    return this.#phase === 'running' ? Math.min(this.#writer.trailerAt, this.#writer.retryAt, this.#space.askAt) as Instant : never
+    if (this.#phase !== 'running') return never
+    return Math.min(this.#writer.trailerAt, this.#writer.retryAt, this.#space.askAt, this.#rewriter.isLooking ? this.#seenAt + LOOK_EVERY_MS : Infinity) as Instant
   }
 
   /** Bytes that can still be written before the disk, or the capacity, is used up. */
@@ -143,6 +147,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   }
 
   receive(now: Now, input: JournalInput, outbox: JournalOutbox): void {
+    this.#seenAt = now.monotonic
     if (this.#phase === 'failed') return
     if (input.kind === 'device') return this.#answer(now, input.answer, outbox)
     if (input.kind === 'start') return this.#start(outbox)
@@ -178,7 +183,10 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
 
   wake(now: Now, outbox: JournalOutbox): void {
     if (this.#phase === 'opening' || this.#phase === 'running') this.#writer.wake(now.monotonic, outbox)
-    if (this.#phase === 'running' && this.#space.askAt <= now.monotonic) this.#space.ask(outbox)
+    if (this.#phase !== 'running') return
+    if (this.#space.askAt <= now.monotonic) this.#space.ask(outbox)
+    this.#seenAt = now.monotonic
+    this.#recycle(outbox)
   }
 
   /** The entries from `from` to `to`, both included, as far as they are in memory and within `maxBytes`, but at least one; undefined where the first is not in memory. */
@@ -247,6 +255,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     copy.#reader = this.#reader.clone(copy.#segments, copy.#cache, twin, copy.#request)
     copy.#space = this.#space.clone(copy.#request)
     copy.#toldStalled = this.#toldStalled
+    copy.#seenAt = this.#seenAt
     copy.#rewriter = this.#rewriter.clone(copy.#segments, copy.#writer, twin, copy.#request)
     return copy as this
   }
