@@ -44,7 +44,7 @@ test('a payload is found by number, in the batch where it was added', () => {
   batches.append(103, 4, 5, 60, 8)
   const where = (number: number) => {
     const record = batches.find(number)
-    return record < 0 ? undefined : [batches.entryIndex(record), batches.ordinal(record, number)]
+    return record < 0 ? undefined : [batches.entryIndex(record, number), batches.ordinal(record, number)]
   }
   assert.deepEqual([where(0), where(1), where(100), where(101), where(104), where(107)], [undefined, [50, 0], [50, 99], [60, 0], [60, 6], undefined])
 })
@@ -65,6 +65,50 @@ test('an add entry in several batches is free with the very last of its jobs, in
     batches.liveEntries(0, Infinity, left)
     assert.deepEqual(left, [10, 30])
   }
+})
+
+test('adds of one job each do as batches of one do, in a record for those that follow one another', () => {
+  const random = new Random(9)
+  let batches = new Batches()
+  const live = new Map<number, { readonly entry: number; readonly addedAt: number }>()
+  let number = 1
+  let entry = 1
+  let addedAt = 0
+  for (let i = 0; i < 6000; i++) {
+    if (random.chance(0.55)) {
+      if (random.chance(0.1)) entry++
+      if (random.chance(0.1)) number++
+      if (random.chance(0.1)) addedAt++
+      batches.append(number, 1, 0, entry, addedAt)
+      live.set(number++, { entry: entry++, addedAt })
+    } else if (live.size > 0) {
+      const doomed = random.chance(0.5) ? [...live.keys()][0]! : random.pick([...live.keys()])
+      assert.equal(batches.release(doomed), live.get(doomed)!.entry)
+      live.delete(doomed)
+    }
+    if (i % 40 !== 0) continue
+    for (let each = 1; each <= number; each++) {
+      const record = batches.find(each)
+      assert.equal(record >= 0, live.has(each))
+      if (record >= 0) assert.deepEqual([batches.entryIndex(record, each), batches.addedAt(record), batches.ordinal(record, each)], [live.get(each)!.entry, live.get(each)!.addedAt, 0])
+    }
+    const entries = [...live.values()].map((each) => each.entry)
+    const from = random.below(entry)
+    const to = from + random.below(60)
+    const found: number[] = []
+    batches.liveEntries(from, to, found)
+    assert.deepEqual(found, entries.filter((each) => each >= from && each <= to))
+    assert.equal(batches.holdsEntry(from), entries.includes(from))
+    const image = imageOf(batches.freeze())
+    batches = readBack(batches.freeze(), (input) => Batches.read(input))
+    assert.deepEqual(imageOf(batches.freeze()), image)
+  }
+})
+
+test('a hundred thousand adds of one job each within a few milliseconds are a few bytes', () => {
+  const batches = new Batches()
+  for (let i = 1; i <= 100_000; i++) batches.append(i, 1, 0, 10 + i, Math.floor(i / 20_000))
+  assert.ok(imageOf(batches.freeze()).length < 150)
 })
 
 test('batches that have ended take no room', () => {

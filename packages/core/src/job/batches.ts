@@ -3,6 +3,9 @@
 //!
 //! An add that repeats idempotency keys gives no number to its duplicates, so its jobs fall into several records, each with
 //! the ordinal at which it begins; they lie next to one another.
+//!
+//! Adds of one job each that follow one another in the log within the same millisecond share a record: job and entry rise
+//! together in it. It is cut where one of its jobs ends.
 
 import { assert } from '../assert.ts'
 import type { Freezer } from '../freeze.ts'
@@ -24,11 +27,8 @@ export class Batches {
 
   append(first: number, count: number, ordinal: number, entryIndex: number, addedAt: number): void {
     const rows = this.#rows
-    const record = rows.insert(first)
-    rows.setDouble(record, ENTRY, entryIndex)
-    rows.setDouble(record, ADDED, addedAt)
-    rows.setWord(record, PLACE, count * WORD_HALF + ordinal)
-    rows.setWord(record, LIVE, count)
+    if (count === 1 && ordinal === 0 && this.#joins(rows.last, first, entryIndex, addedAt)) return
+    this.#insert(first, entryIndex, addedAt, count * WORD_HALF + ordinal, count)
   }
 
   /** The record of a job whose payload is still needed by some job of it, or -1. It holds until the next append or release. */
@@ -40,12 +40,14 @@ export class Batches {
     return (this.#recent = record)
   }
 
-  entryIndex(record: number): number {
-    return this.#rows.double(record, ENTRY)
+  /** Of the add that brought a job of the record. */
+  entryIndex(record: number, number: number): number {
+    const entry = this.#rows.double(record, ENTRY)
+    return this.#isRow(record) ? entry + number - this.#rows.key(record) : entry
   }
 
   ordinal(record: number, number: number): number {
-    return (this.#rows.word(record, PLACE) % WORD_HALF) + number - this.#rows.key(record)
+    return this.#isRow(record) ? 0 : (this.#rows.word(record, PLACE) % WORD_HALF) + number - this.#rows.key(record)
   }
 
   addedAt(record: number): number {
@@ -57,33 +59,33 @@ export class Batches {
     const rows = this.#rows
     const record = this.find(number)
     assert(record >= 0, 'a job that ends has a batch')
+    const entry = this.entryIndex(record, number)
     const live = rows.word(record, LIVE) - 1
     if (live > 0) {
       rows.setWord(record, LIVE, live)
       return 0
     }
-    const entry = this.entryIndex(record)
     const before = rows.previous(record)
     const behind = rows.next(record)
-    const isFree = (before < 0 || this.entryIndex(before) !== entry) && (behind < 0 || this.entryIndex(behind) !== entry)
-    rows.delete(record)
+    const isFree = (before < 0 || this.#entryLast(before) !== entry) && (behind < 0 || rows.double(behind, ENTRY) !== entry)
+    if (live === 0) rows.delete(record)
+    else this.#cut(record, number)
     return isFree ? entry : 0
   }
 
   /** Whether a job of this add entry is left. */
   holdsEntry(index: number): boolean {
     const record = this.#fromEntry(index)
-    return record >= 0 && this.entryIndex(record) === index
+    return record >= 0 && this.#rows.double(record, ENTRY) <= index
   }
 
   /** The indexes of the add entries from `from` up to `to` that are still needed, rising; each once. */
   liveEntries(from: number, to: number, into: number[]): void {
     let before = 0
     for (let record = this.#fromEntry(from); record >= 0; record = this.#rows.next(record)) {
-      const entry = this.entryIndex(record)
-      if (entry > to) return
-      if (entry !== before) into.push(entry)
-      before = entry
+      const last = Math.min(this.#entryLast(record), to)
+      for (let entry = Math.max(this.#rows.double(record, ENTRY), from, before + 1); entry <= last; entry++) into.push((before = entry))
+      if (last === to) return
     }
   }
 
@@ -100,16 +102,17 @@ export class Batches {
         for (let at = from; at < to; at++) {
           const first = doubles[at * 3]!
           const place = words[at * 2 + PLACE]!
-          const count = Math.floor(place / WORD_HALF)
+          const live = words[at * 2 + LIVE]!
+          const count = live === 0 ? place : Math.floor(place / WORD_HALF)
           writePacked(writer, first - number)
-          writePacked(writer, count)
-          writePacked(writer, place % WORD_HALF)
           writePacked(writer, doubles[at * 3 + ENTRY]! - entry)
-          writePacked(writer, count - words[at * 2 + LIVE]!)
           writer.f64(doubles[at * 3 + ADDED]!)
+          writePacked(writer, live)
+          writePacked(writer, count)
+          if (live > 0) writePacked(writer, place % WORD_HALF)
           out.endItem()
           number = first + count
-          entry = doubles[at * 3 + ENTRY]!
+          entry = doubles[at * 3 + ENTRY]! + (live === 0 ? count - 1 : 0)
         }
         yield to - from
       }
@@ -118,40 +121,114 @@ export class Batches {
 
   static *read(input: ImageReader, freezer?: Freezer): Walk<Batches> {
     const batches = new Batches(freezer)
-    const size = input.count(13)
+    const size = input.count(12)
     let number = 0
     let entry = 0
     for (let i = 0; i < size; i++) {
       const reader = input.item()
       const first = number + readPacked(reader)
+      const from = entry + readPacked(reader)
+      const addedAt = reader.f64()
+      const live = readPacked(reader)
       const count = readPacked(reader)
-      const ordinal = readPacked(reader)
-      entry += readPacked(reader)
-      const ended = readPacked(reader)
-      if (first === 0 || ended >= count || count > ITEMS_MAX || ordinal > ITEMS_MAX || entry > Number.MAX_SAFE_INTEGER) throw new MalformedMessage('a batch without a job')
-      batches.append(first, count, ordinal, entry, reader.f64())
-      batches.#rows.setWord(batches.#rows.last, LIVE, count - ended)
+      const ordinal = live > 0 ? readPacked(reader) : 0
       number = first + count
+      entry = live > 0 ? from : from + count - 1
+      if (first === 0 || count === 0 || live > count || number > Number.MAX_SAFE_INTEGER || entry > Number.MAX_SAFE_INTEGER) throw new MalformedMessage('a batch without a job')
+      if (live > 0 ? count > ITEMS_MAX || ordinal > ITEMS_MAX : count > ROW_MAX) throw new MalformedMessage('a batch that is too long')
+      batches.#insert(first, from, addedAt, live > 0 ? count * WORD_HALF + ordinal : count, live)
       if (i % 128 === 127) yield 128
     }
     return batches
   }
 
-  #holds(record: number, number: number): boolean {
-    const first = this.#rows.key(record)
-    return number >= first && number < first + Math.floor(this.#rows.word(record, PLACE) / WORD_HALF)
+  #insert(first: number, entryIndex: number, addedAt: number, place: number, live: number): void {
+    const rows = this.#rows
+    const record = rows.insert(first)
+    rows.setDouble(record, ENTRY, entryIndex)
+    rows.setDouble(record, ADDED, addedAt)
+    rows.setWord(record, PLACE, place)
+    rows.setWord(record, LIVE, live)
   }
 
-  /** The first record whose entry is `index` or above, or -1: entries rise with numbers. */
+  /** Takes an add of one job into the record before it, where it goes on with that one. */
+  #joins(record: number, number: number, entryIndex: number, addedAt: number): boolean {
+    const rows = this.#rows
+    if (record < 0 || rows.double(record, ADDED) !== addedAt || this.#end(record) !== number || this.#entryLast(record) !== entryIndex - 1) return false
+    if (this.#isRow(record)) {
+      const count = rows.word(record, PLACE)
+      if (count === ROW_MAX) return false
+      rows.setWord(record, PLACE, count + 1)
+      return true
+    }
+    // One job, the first and only one of its add.
+    if (rows.word(record, PLACE) !== WORD_HALF) return false
+    rows.setWord(record, PLACE, 2)
+    rows.setWord(record, LIVE, 0)
+    return true
+  }
+
+  /** Takes one job out of a record of adds of one job each. */
+  #cut(record: number, number: number): void {
+    const rows = this.#rows
+    const first = rows.key(record)
+    const entry = rows.double(record, ENTRY)
+    const addedAt = rows.double(record, ADDED)
+    const before = number - first
+    const behind = this.#end(record) - number - 1
+    if (before > 0) this.#setRow(record, before)
+    else if (behind === 0) rows.delete(record)
+    else {
+      rows.setDouble(record, 0, number + 1)
+      rows.setDouble(record, ENTRY, entry + 1)
+      this.#setRow(record, behind)
+    }
+    if (before === 0 || behind === 0) return
+    const [place, live] = rowOf(behind)
+    this.#insert(number + 1, entry + before + 1, addedAt, place, live)
+  }
+
+  #setRow(record: number, count: number): void {
+    const [place, live] = rowOf(count)
+    this.#rows.setWord(record, PLACE, place)
+    this.#rows.setWord(record, LIVE, live)
+  }
+
+  #isRow(record: number): boolean {
+    return this.#rows.word(record, LIVE) === 0
+  }
+
+  /** Behind the last number of a record. */
+  #end(record: number): number {
+    const place = this.#rows.word(record, PLACE)
+    return this.#rows.key(record) + (this.#isRow(record) ? place : Math.floor(place / WORD_HALF))
+  }
+
+  #entryLast(record: number): number {
+    return this.entryIndex(record, this.#end(record) - 1)
+  }
+
+  #holds(record: number, number: number): boolean {
+    return number >= this.#rows.key(record) && number < this.#end(record)
+  }
+
+  /** The first record with an entry of `index` or above, or -1: entries rise with numbers. */
   #fromEntry(index: number): number {
-    return this.#rows.firstWhere(ENTRY, index)
+    const rows = this.#rows
+    const record = rows.firstWhere(ENTRY, index)
+    const before = record < 0 ? rows.last : rows.previous(record)
+    return before >= 0 && this.#entryLast(before) >= index ? before : record
   }
 }
 
 const ENTRY = 1
 const ADDED = 2
-/** Count and first ordinal: an add holds at most 65,535 items, so each is half a word. */
+/** Count and first ordinal: an add holds at most 65,535 items, so each is half a word. Of adds of one job each: their count. */
 const PLACE = 0
 const WORD_HALF = 0x1_0000
-/** Jobs that have not ended. */
+/** Jobs that have not ended; 0 for a record of adds of one job each, all of which have not. */
 const LIVE = 1
+const ROW_MAX = 0xffff_ffff
+
+/** Place and live of a record of adds of one job each. */
+const rowOf = (count: number): readonly [place: number, live: number] => (count === 1 ? [WORD_HALF, 1] : [count, 0])

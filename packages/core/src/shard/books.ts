@@ -129,7 +129,7 @@ export class Books {
     const record = books.batches.find(number)
     return {
       session: group.session as SessionNumber, token: group.token as FencingToken, deadline: group.deadline(position) as LeaseTime, leaseMs: group.leaseMs,
-      attempt: books.attempt(number), maxAttempts: books.maxAttempts(number), entryIndex: books.batches.entryIndex(record) as LogIndex, ordinal: books.batches.ordinal(record, number),
+      attempt: books.attempt(number), maxAttempts: books.maxAttempts(number), entryIndex: books.batches.entryIndex(record, number) as LogIndex, ordinal: books.batches.ordinal(record, number),
     }
   }
 
@@ -138,7 +138,7 @@ export class Books {
     const batches = this.byNumber.get(partition)?.books.batches
     const record = batches === undefined ? -1 : batches.find(number)
     if (record < 0) return undefined
-    return { entryIndex: batches!.entryIndex(record) as LogIndex, ordinal: batches!.ordinal(record, number) }
+    return { entryIndex: batches!.entryIndex(record, number) as LogIndex, ordinal: batches!.ordinal(record, number) }
   }
 
   /** Whether the add entry at `index` holds a payload which is still needed. */
