@@ -10,8 +10,8 @@ import { assert } from './assert.ts'
 import { Freezer } from './freeze.ts'
 
 /** Small enough to be copied in a microsecond, large enough that what a page costs by itself does not count. */
-export const PAGE_ROWS = 128
-const PAGE_SHIFT = 7
+export const PAGE_ROWS = 256
+const PAGE_SHIFT = 8
 const FIRST_ROWS = 4
 /** A page with fewer rows looks for a neighbour to join, and joins one when there is room for growing behind. */
 const SMALL_ROWS = PAGE_ROWS / 4
@@ -27,15 +27,16 @@ export interface Page {
 
 class OwnPage implements Page {
   readonly born: number
-  doubles: Float64Array
-  words: Uint32Array
+  doubles: Float64Array<ArrayBuffer>
+  words: Uint32Array<ArrayBuffer>
   from: number
   to: number
 
-  constructor(born: number, doubles: Float64Array, words: Uint32Array, from: number, to: number) {
+  /** Both kinds of columns lie in one buffer: a page is one allocation. */
+  constructor(born: number, buffer: ArrayBuffer, doubles: number, from: number, to: number) {
     this.born = born
-    this.doubles = doubles
-    this.words = words
+    this.doubles = new Float64Array(buffer, 0, doubles)
+    this.words = new Uint32Array(buffer, doubles * 8)
     this.from = from
     this.to = to
   }
@@ -173,10 +174,13 @@ export class Rows {
     const slot = this.#slotAfter(page, key)
     assert(slot === page.from || this.#keyAt(page, slot - 1) !== key, 'a key has one row')
     const { doubles, words, to } = page
-    doubles.copyWithin((slot + 1) * this.#doubles, slot * this.#doubles, to * this.#doubles)
-    words.copyWithin((slot + 1) * this.#words, slot * this.#words, to * this.#words)
-    doubles.fill(0, slot * this.#doubles, (slot + 1) * this.#doubles)
-    words.fill(0, slot * this.#words, (slot + 1) * this.#words)
+    if (slot < to) {
+      doubles.copyWithin((slot + 1) * this.#doubles, slot * this.#doubles, to * this.#doubles)
+      words.copyWithin((slot + 1) * this.#words, slot * this.#words, to * this.#words)
+    }
+    // A loop beats the call of `fill` for so few.
+    for (let column = 0; column < this.#doubles; column++) doubles[slot * this.#doubles + column] = 0
+    for (let column = 0; column < this.#words; column++) words[slot * this.#words + column] = 0
     doubles[slot * this.#doubles] = key
     page.to++
     this.#size++
@@ -264,9 +268,13 @@ export class Rows {
   #addPage(at: number, low: number): void {
     // Where one page is full the next will be too.
     const rows = this.#pages.length === 0 ? FIRST_ROWS : PAGE_ROWS
-    const page = new OwnPage(this.#freezer.born, new Float64Array(rows * this.#doubles), new Uint32Array(rows * this.#words), 0, 0)
+    const page = this.#newPage(rows)
     this.#pages.splice(at, 0, page)
     this.#lows.splice(at, 0, low)
+  }
+
+  #newPage(rows: number): OwnPage {
+    return new OwnPage(this.#freezer.born, new ArrayBuffer(rows * (this.#doubles * 8 + this.#words * 4)), rows * this.#doubles, 0, 0)
   }
 
   #removePage(at: number): void {
@@ -279,8 +287,10 @@ export class Rows {
     const { from, to } = page
     if (from === 0) {
       const rows = Math.min(PAGE_ROWS, to * 2)
-      page.doubles = enlarged(page.doubles, new Float64Array(rows * this.#doubles))
-      page.words = enlarged(page.words, new Uint32Array(rows * this.#words))
+      const larger = this.#newPage(rows)
+      this.#append(larger, page, 0)
+      page.doubles = larger.doubles
+      page.words = larger.words
       return
     }
     page.doubles.copyWithin(0, from * this.#doubles, to * this.#doubles)
@@ -321,10 +331,5 @@ const rowAt = (page: number, slot: number): number => (page << PAGE_SHIFT) + slo
 const slotOf = (row: number): number => row & (PAGE_ROWS - 1)
 
 function copyOf(page: OwnPage, born: number): OwnPage {
-  return new OwnPage(born, page.doubles.slice(), page.words.slice(), page.from, page.to)
-}
-
-function enlarged<T extends Float64Array | Uint32Array>(from: T, to: T): T {
-  to.set(from)
-  return to
+  return new OwnPage(born, page.doubles.buffer.slice(0), page.doubles.length, page.from, page.to)
 }
