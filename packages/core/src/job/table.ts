@@ -111,9 +111,10 @@ export class JobTable {
     this.#rows.setWord(row, ERROR, error === undefined ? 0 : this.#errors.put(error) + 1)
   }
 
-  /** Calls `visit` for every row, by number. */
-  each(visit: (number: number, state: number, lane: number) => void): void {
-    for (let row = this.#rows.first; row >= 0; row = this.#rows.next(row)) visit(this.number(row), this.state(row), this.lane(row))
+  /** Calls `visit` for the rows of jobs from `from` up until it returns false. */
+  each(from: number, visit: (number: number, state: number, lane: number) => boolean): void {
+    const rows = this.#rows
+    for (let row = Math.max(rows.floor(from), rows.first); row >= 0; row = rows.next(row)) if (!visit(this.number(row), this.state(row), this.lane(row))) return
   }
 
   /** The first row with an option set that none before it had brings it along. */

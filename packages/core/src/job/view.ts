@@ -52,11 +52,9 @@ export function selectJobs(books: PartitionBooks, filter: JobFilter, limit: numb
   if (name === undefined || limit === 0) return []
   const smallest = new Smallest(limit)
   const wanted = (state: number, lane: number): boolean => (filter.states.length === 0 || filter.states.includes(state)) && (name < 0 || laneName(lane) === name)
-  const offer = (number: number, state: number, lane: number): void => {
-    if (number >= filter.from && wanted(state, lane)) smallest.offer(number)
-  }
+  const offer = (number: number, state: number, lane: number): boolean => number < filter.from || !wanted(state, lane) || smallest.offer(number)
   const table = books.table
-  table.each(offer)
+  table.each(filter.from, offer)
   books.ended.each(offer)
   eachPlainActive((number, lane) => {
     if (table.find(number) < 0) offer(number, JobState.active, lane)
