@@ -15,7 +15,7 @@ export const REWRITE_FROM_SEGMENTS = 4
 /** Sparse: less than this part of a segment is still needed. So each new segment brings at most a quarter of one along. */
 export const SPARSE_PART = 1 / 4
 /** One piece, so that moving never holds the loop nor the groups of others for long. */
-export const MOVE_BYTES_MAX = 1024 * 1024
+export const MOVE_BYTES_MAX = 512 * 1024
 /** Payloads looked at in one step, to see which of them are in the segment. */
 const LOOK_MAX = 4096
 
