@@ -15,7 +15,7 @@ import { until } from '@horus/node/local/until'
 import { allMastersLive, shardOfTopic } from '@horus/node/local/watch'
 import type { AddOptions, Horus } from '@horus/sdk'
 import { withCluster } from './founded.ts'
-import { loopDelayOf, WATCHED_NODE } from './loop-delay.ts'
+import { loopDelayOf, NO_SNAPSHOTS, WATCHED_NODE } from './loop-delay.ts'
 import { residentBytes } from './memory.ts'
 
 const FLAGS = {
@@ -25,6 +25,7 @@ const FLAGS = {
   inflight: { value: 'N', help: 'unanswered addMany at once; default 16' },
   concurrency: { value: 'N', help: 'of the worker that drains; default 2000' },
   options: { value: '', help: 'every job has a priority and a delay of its own' },
+  'no-snapshots': { value: '', help: 'the nodes take none: how late their loops are without' },
   json: { value: '', help: 'end with one line of JSON' },
 }
 const TOPIC = 'backlog'
@@ -57,6 +58,7 @@ export async function run(args: readonly string[]): Promise<void> {
     withOptions: line.has('options'),
   }
   const json = line.has('json')
+  if (line.has('no-snapshots')) process.env[NO_SNAPSHOTS] = 'true'
   const figures = await withCluster('backlog', 3, (cluster) => measure(cluster, wanted, new Progress(json ? { write: () => {} } : process.stdout)), { script: WATCHED_NODE })
   if (json) process.stdout.write(`${JSON.stringify(figures)}\n`)
   else process.stdout.write(`${facts(Object.entries(figures).map(([name, value]) => [name, Array.isArray(value) ? value.join(' ') : typeof value === 'object' ? Object.entries(value).map((pair) => pair.join(' ')).join(', ') : value]))}\n`)

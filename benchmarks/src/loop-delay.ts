@@ -4,6 +4,8 @@ import { fileURLToPath } from 'node:url'
 import type { LocalCluster, LocalNode } from '@horus/node/local/cluster'
 
 export const LOOP_DELAY = 'loop delay'
+/** A variable of the nodes' environment. */
+export const NO_SNAPSHOTS = 'BENCH_NO_SNAPSHOTS'
 export const WATCHED_NODE = fileURLToPath(new URL('./watched-node.js', import.meta.url))
 
 export interface LoopDelay {

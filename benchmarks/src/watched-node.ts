@@ -1,7 +1,10 @@
-//! A node whose event loop is watched: on SIGUSR2 it logs how late the loop was since the last time, and begins anew.
+//! A node whose event loop is watched: on SIGUSR2 it logs how late the loop was since the last time, and begins anew. Where the
+//! variable for it is set it never takes a snapshot, to be compared with.
 
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { LOOP_DELAY } from './loop-delay.ts'
+import { run } from '@horus/node/cli/start'
+import { exitCodeOf, oneLine } from '@horus/node/errors'
+import { LOOP_DELAY, NO_SNAPSHOTS } from './loop-delay.ts'
 
 const histogram = monitorEventLoopDelay({ resolution: 1 })
 histogram.enable()
@@ -11,4 +14,11 @@ process.on('SIGUSR2', () => {
   process.stdout.write(`${JSON.stringify({ event: 'log', text })}\n`)
 })
 
-await import('@horus/node/main')
+try {
+  const [, ...args] = process.argv.slice(2)
+  await run(args, process.env[NO_SNAPSHOTS] === undefined ? {} : { snapshotEntries: Number.MAX_SAFE_INTEGER, snapshotBytes: Number.MAX_SAFE_INTEGER })
+  process.exit(0)
+} catch (error) {
+  process.stderr.write(`${oneLine(error)}\n`)
+  process.exit(exitCodeOf(error))
+}

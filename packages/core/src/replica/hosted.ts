@@ -24,9 +24,9 @@ import { Repair, type RepairHost } from './repair.ts'
 import { SNAPSHOT_STEP, Snapshots } from './snapshots.ts'
 import { Tickets } from './tickets.ts'
 
-/** Applied in one go; what is left is applied in the next turn, so that a long log does not hold the loop. */
+/** Applied in one go; what is left is applied in the next turn, so that a long log does not hold the loop: ten thousand adds are ten milliseconds. */
 const APPLY_ENTRIES_MAX = 2048
-const APPLY_BYTES_MAX = 8 * 1024 * 1024
+const APPLY_BYTES_MAX = 1024 * 1024
 /** What is written of a snapshot without looking at how much log it is for. */
 const SMALL_IMAGE_BYTES = 1024 * 1024
 /** A snapshot for another master is put together a step at a time. */
