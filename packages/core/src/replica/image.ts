@@ -140,7 +140,6 @@ export function openImage(image: Uint8Array): { readonly books: Uint8Array; read
   return { books: image.subarray(0, reader.at - END_OF_BOOKS.length), entries: new EntryReader(reader) }
 }
 
-/** Entries are views of the image. */
 export class EntryReader {
   readonly #reader: Reader
 
@@ -152,14 +151,14 @@ export class EntryReader {
     return this.#reader.left === 0
   }
 
-  /** The next entries, of about so many bytes. */
+  /** The next entries, of about so many bytes; copies, since the journal keeps them for longer than anybody keeps the image. */
   take(most: number): PayloadEntry[] {
     const reader = this.#reader
     const entries: PayloadEntry[] = []
     for (let bytes = 0; bytes < most && reader.left > 0; ) {
       const index = reader.u53() as LogIndex
       if (index === 0) throw new MalformedMessage('an entry without an index')
-      const entry = reader.raw(reader.u32())
+      const entry = reader.raw(reader.u32()).slice()
       entries.push({ index, bytes: entry })
       bytes += entry.length + ENTRY_HEAD_BYTES
     }
