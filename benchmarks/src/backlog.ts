@@ -3,8 +3,8 @@
 //!
 //!   add a tenth ──▶ measure ──▶ add the rest ──▶ measure ──▶ restart a follower ──▶ drain ──▶ measure
 //!
-//! Rates of adding and draining are told for the small backlog too (the first and the last jobs), so that the large one can be
-//! held against it in one run.
+//! Rates of adding and draining, and how late the nodes' event loops were, are told for the small backlog too (the first and the last
+//! jobs), so that the large one can be held against it in one run.
 
 import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -15,6 +15,7 @@ import { until } from '@horus/node/local/until'
 import { allMastersLive, shardOfTopic } from '@horus/node/local/watch'
 import type { AddOptions, Horus } from '@horus/sdk'
 import { withCluster } from './founded.ts'
+import { loopDelayOf, NO_SNAPSHOTS, WATCHED_NODE } from './loop-delay.ts'
 import { residentBytes } from './memory.ts'
 
 const FLAGS = {
@@ -24,6 +25,7 @@ const FLAGS = {
   inflight: { value: 'N', help: 'unanswered addMany at once; default 16' },
   concurrency: { value: 'N', help: 'of the worker that drains; default 2000' },
   options: { value: '', help: 'every job has a priority and a delay of its own' },
+  'no-snapshots': { value: '', help: 'the nodes take none: how late their loops are without' },
   json: { value: '', help: 'end with one line of JSON' },
 }
 const TOPIC = 'backlog'
@@ -56,9 +58,10 @@ export async function run(args: readonly string[]): Promise<void> {
     withOptions: line.has('options'),
   }
   const json = line.has('json')
-  const figures = await withCluster('backlog', 3, (cluster) => measure(cluster, wanted, new Progress(json ? { write: () => {} } : process.stdout)))
+  if (line.has('no-snapshots')) process.env[NO_SNAPSHOTS] = 'true'
+  const figures = await withCluster('backlog', 3, (cluster) => measure(cluster, wanted, new Progress(json ? { write: () => {} } : process.stdout)), { script: WATCHED_NODE })
   if (json) process.stdout.write(`${JSON.stringify(figures)}\n`)
-  else process.stdout.write(`${facts(Object.entries(figures).map(([name, value]) => [name, typeof value === 'number' ? value : value.join(' ')]))}\n`)
+  else process.stdout.write(`${facts(Object.entries(figures).map(([name, value]) => [name, Array.isArray(value) ? value.join(' ') : typeof value === 'object' ? Object.entries(value).map((pair) => pair.join(' ')).join(', ') : value]))}\n`)
 }
 
 async function measure(cluster: LocalCluster, wanted: Wanted, progress: Progress) {
@@ -68,13 +71,18 @@ async function measure(cluster: LocalCluster, wanted: Wanted, progress: Progress
   const show = (what: string) => (count: number, of: number): void => progress.show(count / of, `${count} of ${of} jobs ${what}`)
   // The first thousands warm the nodes up; what is measured comes behind them.
   await filler.upTo(Math.min(WARM_JOBS_MAX, tenth >> 1), () => {})
+  await loopDelayOf(cluster)
   const addAtSmall = await filler.upTo(tenth, show('added'))
+  const delayAtSmall = await loopDelayOf(cluster)
   const small = memoryOf(cluster)
   const addAtLarge = await filler.upTo(wanted.jobs, show('added'))
+  const delayAtLarge = await loopDelayOf(cluster)
   const rssBytes = memoryOf(cluster)
   const diskBytes = cluster.nodes.map(({ dataDir }) => bytesBelow(dataDir))
   const restartSeconds = await restart(cluster, horus, progress)
+  await loopDelayOf(cluster)
   const drained = await drain(horus, wanted, show('done'))
+  const delayAtDrain = await loopDelayOf(cluster)
   const diskBytesAfterDrain = await diskAtRest(cluster)
   await horus.close()
   progress.clear()
@@ -87,6 +95,9 @@ async function measure(cluster: LocalCluster, wanted: Wanted, progress: Progress
     addJobsPerSecond: addAtLarge,
     addJobsPerSecondSmall: addAtSmall,
     ...drained,
+    loopDelayMsSmall: delayAtSmall,
+    loopDelayMsLarge: delayAtLarge,
+    loopDelayMsDrain: delayAtDrain,
     diskBytesAfterDrain,
   }
 }

@@ -271,7 +271,8 @@ export class Copy implements ReplicaActor {
   #note(input: JournalInput): void {
     const { names } = this.#options
     if (input.kind === 'append') this.#gathered.push({ ticket: input.ticket, what: input.entries.map((entry: LogRecord) => `${entry.index} ${entryText(entry.bytes, names)}`).join(', ') })
-    else if (input.kind === 'snapshot' && input.index > 0) this.#gathered.push({ ticket: input.ticket, what: `a snapshot through ${input.index}` })
+    else if (input.kind === 'snapshot') this.#snapshotOf = input.index
+    else if (input.kind === 'piece' && input.last && this.#snapshotOf > 0) this.#gathered.push({ ticket: input.ticket, what: `a snapshot through ${this.#snapshotOf}` })
     else if (input.kind === 'hardState' && input.state.vote !== undefined) {
       const { vote, term } = input.state
       const own = vote === input.state.self
@@ -282,6 +283,8 @@ export class Copy implements ReplicaActor {
   }
 
   #vote = ''
+  /** The snapshot that was begun last. */
+  #snapshotOf = 0
 
   #tellDurable(ticket: number): void {
     const done = this.#gathered.filter((each) => each.ticket <= ticket)

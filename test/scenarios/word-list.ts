@@ -2,6 +2,7 @@
 //! length (`book*9000`), and takes that many bytes then: a snapshot of short words would be a single piece.
 
 import { Hash } from '@horus/core/hash'
+import { type Imaging, readSmall, smallImage, type Walk } from '@horus/core/message/image'
 import { logTable } from '@horus/core/message/command'
 import type { Machine } from '@horus/core/replica/machine'
 import type { LogIndex, ShardId } from '@horus/core/units'
@@ -34,11 +35,12 @@ export class WordList implements Machine {
     if (decoded.kind === 'command') this.#texts.push(new TextDecoder().decode(decoded.body))
   }
 
-  snapshot(): Uint8Array {
-    return new TextEncoder().encode(this.#texts.join('\n'))
+  freeze(): Imaging {
+    return smallImage(new TextEncoder().encode(this.#texts.join('\n')))
   }
 
-  restore(bytes: Uint8Array): void {
+  *restoring(pieces: Uint8Array[]): Walk {
+    const bytes = readSmall(pieces)
     this.#texts = bytes.length === 0 ? [] : new TextDecoder().decode(bytes).split('\n')
   }
 

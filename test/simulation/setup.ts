@@ -102,6 +102,8 @@ function drawTuning(random: Random, { batchMax, payloadMax }: Workload): Replica
     syncMs: 3000,
     appendBytes: random.pick([1, 1000, 1024 * 1024]),
     snapshotEntries: random.pick([16, 50, 200, 1000]),
+    // Small steps, so that much is applied while a snapshot is under way.
+    snapshotStep: random.pick([1, 1, 10, 4096]),
     segmentBytes: Math.ceil(Math.max(2 * entryBytes, random.pick([64 * 1024, 256 * 1024])) / SECTOR_BYTES) * SECTOR_BYTES,
     cacheBytes: random.pick([4 * 1024, 64 * 1024, 1024 * 1024]),
     minMasters: 1,

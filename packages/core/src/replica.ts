@@ -117,7 +117,7 @@ export class Replica {
       wishAnswered: (ticket, code) => this.#note(() => this.#front.wishAnswered(ticket, code, this.#o)),
     })
     this.#copies = new Copies(
-      { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: SNAPSHOT_BYTES }, options.random.fork(), this.#journal,
+      { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: tuning?.snapshotBytes ?? SNAPSHOT_BYTES, ...(tuning?.snapshotStep === undefined ? {} : { snapshotStep: tuning.snapshotStep }) }, options.random.fork(), this.#journal,
       { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, pulses: this.#pulses, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
       { hosted: this.#hostedOutbox, jobs: this.#jobOutbox, registry: this.#registryOutbox },
     )

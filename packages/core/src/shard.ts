@@ -11,6 +11,7 @@
 
 import { assert } from './assert.ts'
 import { Books, type Partition } from './shard/books.ts'
+import { ImageReader, walked, type Walk } from './message/image.ts'
 import { readSegments } from './job/add.ts'
 import { LEASE_MS_DEFAULT } from './job/limits.ts'
 import { PartitionBooks } from './job/partition.ts'
@@ -92,7 +93,7 @@ export class Shard extends Books {
   }
 
   #outcome(index: LogIndex, command: Command, effects: ShardEffects): StoredAnswer {
-    const session = this.sessions.get(command.session)
+    const session = this.sessions.own(command.session)
     if (session === undefined) return refused(Code.sessionExpired)
     session.activeAt = this.leaseClock
     const admission = session.admit(command.sequence, command.lowest)
@@ -236,7 +237,7 @@ export class Shard extends Books {
 
   #acquire(index: LogIndex, entry: Extract<LogEntry, { kind: 'acquire' }>, effects: ShardEffects): void {
     const partition = this.byNumber.get(entry.partition)
-    const session = this.sessions.get(entry.session)
+    const session = this.sessions.own(entry.session)
     if (partition === undefined || session === undefined) return
     session.activeAt = this.leaseClock
     const { books, leases } = partition
@@ -274,7 +275,7 @@ export class Shard extends Books {
   #openPartition(number: PartitionId, topic: string, settings: Uint8Array): void {
     const known = this.byNumber.get(number)
     if (known !== undefined) known.books.settings = settings.slice()
-    else this.host({ books: new PartitionBooks(number, topic, settings.slice()), leases: new Leases() })
+    else this.host({ books: new PartitionBooks(number, topic, settings.slice(), this.freezer), leases: new Leases() })
   }
 
   /** Leases sorted by session: one effect for each session. */
@@ -297,11 +298,16 @@ export class Shard extends Books {
 
   // ---- whole books -------------------------------------------------------------------------------------------------
 
-  /** Throws MalformedMessage for bytes that are no snapshot, or one of a version that is not known here. */
-  static restore(shard: ShardId, bytes: Uint8Array): Shard {
+  /** Reads a snapshot step by step; the pieces are taken over, and let go as they are read. Throws MalformedMessage for bytes that are no snapshot, or one of a version that is not known here. */
+  static *restoring(shard: ShardId, pieces: Uint8Array[]): Walk<Shard> {
     const restored = new Shard(shard)
-    restored.read(bytes)
+    yield* restored.read(new ImageReader(pieces))
     return restored
+  }
+
+  /** All of it at once. */
+  static restore(shard: ShardId, bytes: Uint8Array): Shard {
+    return walked(Shard.restoring(shard, [bytes]), Infinity)!.result
   }
 
   clone(): Shard {

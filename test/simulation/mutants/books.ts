@@ -13,14 +13,32 @@ export const BOOK_MUTANTS: readonly Mutant[] = [
   {
     name: 'session table not in the snapshot',
     file: 'shard/books.ts',
-    find: 'this.sessions = Sessions.read(reader)',
-    replace: 'Sessions.read(reader)',
+    find: 'this.sessions = yield* Sessions.read(input, this.freezer)',
+    replace: 'yield* Sessions.read(input, this.freezer)',
   },
   {
     name: 'keys not in the snapshot',
     file: 'job/image.ts',
-    find: 'books.keys = Keys.read(reader)',
-    replace: 'Keys.read(reader)',
+    find: 'books.keys = yield* Keys.read(input)',
+    replace: 'yield* Keys.read(input)',
+  },
+  {
+    name: 'page not copied before it is written while a snapshot runs',
+    file: 'rows.ts',
+    find: '    if (!this.#freezer.isShared(page.born)) return page\n',
+    replace: '    if (page.born > 0) return page\n',
+  },
+  {
+    name: 'session not copied before it is changed while a snapshot runs',
+    file: 'session/sessions.ts',
+    find: 'if (session === undefined || !this.#freezer.isShared(session.born)) return session',
+    replace: 'if (session === undefined || session.born >= 0) return session',
+  },
+  {
+    name: 'leases not copied before they end while a snapshot runs',
+    file: 'lease/group.ts',
+    find: '    if (!this.#shared) return\n',
+    replace: '    if (this.live > 0) return\n',
   },
   {
     name: 'repeated command applied twice',

@@ -54,8 +54,14 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   {
     name: 'payload freed one number early',
     file: 'job/batches.ts',
-    find: '    if (live > 0) return 0\n',
-    replace: '    if (live === 1) return this.#entries[at]!\n    if (live > 0) return 0\n',
+    find: '    if (live > 0) {\n',
+    replace: '    if (live === 1) return this.entryIndex(record)\n    if (live > 0) {\n',
+  },
+  {
+    name: 'snapshot counts before its last piece',
+    file: 'journal/rebuild.ts',
+    find: '  partial.received += body.length\n',
+    replace: '  partial.received += body.length\n  shard.complete = partial\n',
   },
   {
     name: 'old copy believes the first answer',

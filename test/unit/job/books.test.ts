@@ -8,8 +8,8 @@ import { ENDED_BYTES_MAX, ENDED_COUNT_MAX, KEY_WINDOW_MS } from '@horus/core/job
 import { OptionSets } from '@horus/core/job/options'
 import { JobState } from '@horus/core/message/client'
 import { Backoff } from '@horus/core/message/command'
-import { Reader, Writer } from '@horus/core/message/layout'
 import { Random } from '@horus/core/random'
+import { imageOf, readBack } from '../image.ts'
 
 const set = (change: object) => ({ maxAttempts: 5, backoffKind: Backoff.exponential as number, baseMs: 1000, maxMs: 300_000, leaseMs: 0, ...change })
 const job = (number: number, endedAt = 0) => ({ number, state: JobState.completed, lane: 3, attempt: 1, maxAttempts: 5, lostLeases: 0, addedAt: 0, endedAt })
@@ -44,7 +44,7 @@ test('a payload is found by number, in the batch where it was added', () => {
   batches.append(103, 4, 5, 60, 8)
   const where = (number: number) => {
     const record = batches.find(number)
-    return record < 0 ? undefined : [batches.entryIndex(record), batches.ordinal(record, number)]
+    return record < 0 ? undefined : [batches.entryIndex(record, number), batches.ordinal(record, number)]
   }
   assert.deepEqual([where(0), where(1), where(100), where(101), where(104), where(107)], [undefined, [50, 0], [50, 99], [60, 0], [60, 6], undefined])
 })
@@ -59,16 +59,56 @@ test('an add entry in several batches is free with the very last of its jobs, in
     const order = Array.from({ length: 30 }, (_, i) => i + 2).sort(() => random.fraction() - 0.5)
     order.forEach((number, i) => {
       assert.equal(batches.release(number), i === 29 ? 20 : 0)
-      if (i % 7 === 0) {
-        const writer = new Writer()
-        batches.write(writer)
-        batches = Batches.read(new Reader(writer.take()))
-      }
+      if (i % 7 === 0) batches = readBack(batches.freeze(), (input) => Batches.read(input))
     })
     const left: number[] = []
-    batches.liveEntries(left)
+    batches.liveEntries(0, Infinity, left)
     assert.deepEqual(left, [10, 30])
   }
+})
+
+test('adds of one job each do as batches of one do, in a record for those that follow one another', () => {
+  const random = new Random(9)
+  let batches = new Batches()
+  const live = new Map<number, { readonly entry: number; readonly addedAt: number }>()
+  let number = 1
+  let entry = 1
+  let addedAt = 0
+  for (let i = 0; i < 6000; i++) {
+    if (random.chance(0.55)) {
+      if (random.chance(0.1)) entry++
+      if (random.chance(0.1)) number++
+      if (random.chance(0.1)) addedAt++
+      batches.append(number, 1, 0, entry, addedAt)
+      live.set(number++, { entry: entry++, addedAt })
+    } else if (live.size > 0) {
+      const doomed = random.chance(0.5) ? [...live.keys()][0]! : random.pick([...live.keys()])
+      assert.equal(batches.release(doomed), live.get(doomed)!.entry)
+      live.delete(doomed)
+    }
+    if (i % 40 !== 0) continue
+    for (let each = 1; each <= number; each++) {
+      const record = batches.find(each)
+      assert.equal(record >= 0, live.has(each))
+      if (record >= 0) assert.deepEqual([batches.entryIndex(record, each), batches.addedAt(record), batches.ordinal(record, each)], [live.get(each)!.entry, live.get(each)!.addedAt, 0])
+    }
+    const entries = [...live.values()].map((each) => each.entry)
+    const from = random.below(entry)
+    const to = from + random.below(60)
+    const found: number[] = []
+    batches.liveEntries(from, to, found)
+    assert.deepEqual(found, entries.filter((each) => each >= from && each <= to))
+    assert.equal(batches.holdsEntry(from), entries.includes(from))
+    const image = imageOf(batches.freeze())
+    batches = readBack(batches.freeze(), (input) => Batches.read(input))
+    assert.deepEqual(imageOf(batches.freeze()), image)
+  }
+})
+
+test('a hundred thousand adds of one job each within a few milliseconds are a few bytes', () => {
+  const batches = new Batches()
+  for (let i = 1; i <= 100_000; i++) batches.append(i, 1, 0, 10 + i, Math.floor(i / 20_000))
+  assert.ok(imageOf(batches.freeze()).length < 150)
 })
 
 test('batches that have ended take no room', () => {
@@ -77,11 +117,7 @@ test('batches that have ended take no room', () => {
   for (let i = 1; i < 20_000; i++) {
     batches.append(i, 1, 0, i, 0)
     if (i > 10) assert.equal(batches.release(i - 10), i - 10)
-    const writer = new Writer()
-    if (i % 1000 === 0) {
-      batches.write(writer)
-      largest = Math.max(largest, writer.at)
-    }
+    if (i % 1000 === 0) largest = Math.max(largest, imageOf(batches.freeze()).length)
   }
   assert.ok(largest < 250)
 })
@@ -126,10 +162,9 @@ test('a ring of results does as a list does', () => {
       list = list.filter((each) => each.endedAt + 3_600_000 > now)
     }
     if (random.chance(0.01)) {
-      const writer = new Writer()
-      ended.write(writer)
+      const before = ended
       ended = new EndedJobs(() => undefined)
-      ended.readAll(new Reader(writer.take()))
+      readBack(before.freeze(), (input) => ended.read(input))
     }
     const some = random.pick(list)
     if (random.chance(0.3)) assert.deepEqual(ended.result(ended.find(some.number)), some.result)

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { joined } from '@horus/core/bytes'
+import type { Imaging } from '@horus/core/message/image'
 import { JobState } from '@horus/core/message/client'
 import { Backoff, cancelBody, Code, extendBody, FailMode, type JobOptions, leasedBody, Operation } from '@horus/core/message/command'
 import { encode } from '@horus/core/message/layout'
@@ -39,6 +41,7 @@ class Play {
   readonly #model = new Model()
   readonly #sequences = new Map<number, number>()
   #sessions: number[] = []
+  #images: { readonly expected: Uint8Array; readonly imaging: Imaging; readonly pieces: Uint8Array[] }[] = []
   readonly #sent: Sent[] = []
   /** Leases that were given at any time, also stale ones. */
   readonly #given: (Held & { readonly partition: number; readonly session: number })[] = []
@@ -55,11 +58,25 @@ class Play {
   run(steps: number): void {
     for (let i = 0; i < steps; i++) {
       this.#step()
+      this.#image()
       if (this.#random.chance(0.05)) this.#log.twin = Shard.restore(SHARD, this.#log.twin.snapshot())
       if (this.#random.chance(0.02)) this.#log.twin = this.#log.shard.clone()
       if (i % 25 === 0) this.#compare()
     }
     this.#compare()
+  }
+
+  /** Now and then a snapshot is taken in steps, while the log goes on: it must be what it would have been at once. */
+  #image(): void {
+    const random = this.#random
+    if (this.#images.length < 2 && random.chance(0.1)) this.#images.push({ expected: this.#log.shard.snapshot(), imaging: this.#log.shard.freeze(), pieces: [] })
+    for (const image of this.#images.splice(0)) {
+      const { piece, last } = image.imaging.step(random.pick([1, 1, 1, 20]))
+      image.pieces.push(piece)
+      if (!last) this.#images.push(image)
+      else assert.deepEqual(joined(image.pieces), image.expected, 'a snapshot is the state at its index, whatever was applied meanwhile')
+    }
+    if (this.#images.length > 0 && random.chance(0.01)) this.#images.pop()!.imaging.end()
   }
 
   #step(): void {

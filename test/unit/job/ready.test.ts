@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { Freezer } from '@horus/core/freeze'
 import { Lanes } from '@horus/core/job/lanes'
 import { laneOf } from '@horus/core/job/names'
 import { ReadyList } from '@horus/core/job/ready'
-import { Reader, Writer } from '@horus/core/message/layout'
 import { Random } from '@horus/core/random'
+import { imageOf, readBack } from '../image.ts'
 
 function take(list: ReadyList, limit: number, bound = Infinity): number[] {
   const into = new Float64Array(limit)
@@ -12,9 +13,13 @@ function take(list: ReadyList, limit: number, bound = Infinity): number[] {
 }
 
 function restored(list: ReadyList): ReadyList {
-  const writer = new Writer()
-  list.write(writer)
-  return ReadyList.read(new Reader(writer.take()))
+  return readBack(list.freeze(), (input) => ReadyList.read(input))
+}
+
+function setOf(numbers: readonly number[]): ReadyList {
+  const list = new ReadyList()
+  for (const number of numbers) list.push(number, 1)
+  return list
 }
 
 test('the smallest number goes first, whether it is new or has come back', () => {
@@ -35,10 +40,10 @@ test('a removed job is stepped over, wherever it waits', () => {
   list.push(1, 6)
   list.remove(3)
   list.remove(1)
-  assert.deepEqual([list.next, list.inRuns(3), list.inRuns(4)], [2, false, true])
+  assert.deepEqual([list.next, list.has(3), list.has(4)], [2, false, true])
   assert.deepEqual(take(restored(list), 9), [2, 4, 5, 6])
-  list.giveBack(0.5)
-  list.remove(0.5)
+  list.giveBack(1)
+  list.remove(1)
   assert.deepEqual(take(list, 9), [2, 4, 5, 6])
   assert.equal(list.size, 0)
 })
@@ -70,17 +75,16 @@ test('a list does as a sorted set does', () => {
     } else if (draw < 9 && waiting.length > 0) {
       const [gone] = waiting.splice(random.below(waiting.length), 1)
       list.remove(gone!)
-    } else if (waiting.every((number) => list.inRuns(number))) list = restored(list)
+    } else list = restored(list)
     assert.deepEqual([list.size, list.next], [waiting.length, waiting[0] ?? Infinity])
+    if (i % 50 === 0) assert.deepEqual(imageOf(list.freeze()), imageOf(setOf(waiting).freeze()), 'equal sets are equal runs')
   }
 })
 
 test('ten million waiting jobs in one batch are a few bytes', () => {
   const list = new ReadyList()
   list.push(1, 10_000_000)
-  const writer = new Writer()
-  list.write(writer)
-  assert.ok(writer.at < 16)
+  assert.ok(imageOf(list.freeze()).length < 16)
 })
 
 test('lanes go by priority, then by number over the names asked for', () => {
@@ -94,9 +98,7 @@ test('lanes go by priority, then by number over the names asked for', () => {
   const order = (names?: number[]): number[] => {
     const numbers = new Float64Array(9)
     const which = new Uint32Array(9)
-    const writer = new Writer()
-    lanes.write(writer)
-    const copy = Lanes.read(new Reader(writer.take()))
+    const copy = readBack(lanes.freeze(), (input) => Lanes.read(input, new Freezer()))
     return [...numbers.subarray(0, copy.take(names && new Set(names), 9, numbers, which))]
   }
   assert.deepEqual(order(), [3, 7, 1, 2, 4, 5, 6])

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { joined } from '@horus/core/bytes'
 import { Random } from '@horus/core/random'
 import { logIndex, shardId, term } from '@horus/core/units'
 import { SimulatedDevice } from '@horus/core/world/device'
@@ -25,7 +26,7 @@ function populated(seed = 1): JournalHost {
 
 function intact(host: JournalHost, shard: number): boolean {
   const found = host.found(shard)
-  if (!found || found.last !== 40 || found.hardState?.term !== 1 || !found.snapshot || !same(found.snapshot.bytes, blob(100, shard))) return false
+  if (!found || found.last !== 40 || found.hardState?.term !== 1 || !found.snapshot || !same(joined(found.snapshot.pieces), blob(100, shard))) return false
   for (let index = 1; index <= 40; index++) {
     const bytes = host.read(shard, index)
     if (!bytes || !same(bytes, blob(2000, shard * 1000 + index))) return false

@@ -12,11 +12,20 @@ import { ShardModel, checkReads } from './model.ts'
 const SEEDS = Number(process.env['HORUS_FUZZ_SEEDS'] ?? 30)
 const FROM = Number(process.env['HORUS_FUZZ_FROM'] ?? 1)
 
+interface Begun {
+  readonly index: number
+  readonly term: number
+  readonly bytes: Uint8Array
+  at: number
+}
+
 class Run {
   readonly random: Random
   readonly device = new SimulatedDevice()
   host: JournalHost
   models = new Map<number, ShardModel>()
+  /** Snapshots whose last piece is not handed in yet, by shard. */
+  readonly #begun = new Map<number, Begun>()
   #blobs = 0
   #starts = 0
 
@@ -44,7 +53,7 @@ class Run {
         else if (random.chance(0.1)) this.#drop(model)
         return
       case 6:
-        return this.#append(model, Math.max(model.trimmed, model.snapshot.newest?.index ?? 0, newest.last - random.below(6)) + 1)
+        return this.#append(model, Math.max(model.trimmed, model.snapshot.newest?.index ?? 0, this.#begun.get(model.id)?.index ?? 0, newest.last - random.below(6)) + 1)
       case 7:
         if (newest.last > 0) checkReads(this.host, model, random.between(1, newest.last))
         return
@@ -91,14 +100,25 @@ class Run {
       if (this.host.recoveredJournal) break
     }
     assert.equal(this.host.failure, undefined)
+    this.#begun.clear()
     this.host.settle()
     assert.equal(this.host.recoveredJournal!.doubt, false)
     for (const shard of this.host.recoveredJournal!.shards) assert.equal(shard.suspect, false, `shard ${shard.shard} is not suspect`)
     for (const model of this.models.values()) {
       model.check(this.host, durable)
-      if (random.chance(0.5)) this.host.input({ kind: 'keep', shard: shardId(model.id), indexes: [...model.payloads.keys()].sort((a, b) => a - b).map(logIndex) })
+      if (random.chance(0.5)) this.#keep(model)
     }
     for (const { shard } of this.host.recoveredJournal!.shards) assert.ok(this.models.has(shard), 'no shard appears from nowhere')
+  }
+
+  /** In two ranges, since a live copy goes through them one by one. */
+  #keep(model: ShardModel): void {
+    const through = model.snapshot.newest?.index ?? 0
+    const middle = this.random.below(through + 1)
+    const indexes = [...model.payloads.keys()].sort((a, b) => a - b)
+    for (const [from, to] of [[1, middle], [middle + 1, through]] as const) {
+      this.host.input({ kind: 'keep', shard: shardId(model.id), from: logIndex(from), through: logIndex(to), indexes: indexes.filter((index) => index >= from && index <= to).map(logIndex) })
+    }
   }
 
   #seed(): number {
@@ -133,15 +153,30 @@ class Run {
     model.hardState.add(ticket, { term, self: 1 })
   }
 
+  /** Begins a snapshot, goes on with the one that was begun, or gives that up for a newer one. */
   #snapshot(model: ShardModel): void {
     const { random } = this
+    const begun = this.#begun.get(model.id)
+    if (begun !== undefined && random.chance(0.9)) return this.#goOn(model, begun)
     const newest = model.snapshot.newest?.index ?? 0
     const { last, entries } = model.log.newest
     if (last <= newest) return
     const index = random.between(newest + 1, last)
     const bytes = blob(random.chance(0.3) ? random.below(30_000) : random.below(500), ++this.#blobs)
     const term = entries.get(index)!.term
-    model.snapshot.add(this.host.snapshot(model.id, index, term, bytes), { index, term, bytes })
+    this.host.beginSnapshot(model.id, index, term)
+    this.#begun.set(model.id, { index, term, bytes, at: 0 })
+    if (random.chance(0.5)) this.#goOn(model, this.#begun.get(model.id)!)
+  }
+
+  #goOn(model: ShardModel, begun: Begun): void {
+    const { index, term, bytes, at } = begun
+    begun.at = Math.min(bytes.length, at + this.random.between(0, this.random.pick([100, 10_000, 40_000])))
+    const last = begun.at === bytes.length
+    const ticket = this.host.piece(model.id, bytes.subarray(at, begun.at), last)
+    if (!last) return
+    this.#begun.delete(model.id)
+    model.snapshot.add(ticket, { index, term, bytes })
   }
 
   #trim(model: ShardModel): void {
@@ -162,6 +197,7 @@ class Run {
 
   #drop(model: ShardModel): void {
     this.host.input({ kind: 'drop', shard: shardId(model.id) })
+    this.#begun.delete(model.id)
     // Durable with whatever comes after it.
     model.drop(this.#next())
   }
@@ -171,6 +207,7 @@ class Run {
     const index = Math.max(model.log.newest.last, model.snapshot.newest?.index ?? 0) + random.below(20) + 1
     const term = (model.hardState.newest?.term ?? 0) + 1
     const bytes = blob(random.below(3000), ++this.#blobs)
+    this.#begun.delete(model.id)
     model.hardState.add(host.hardState(model.id, term, 1), { term, self: 1 })
     model.snapshot.add(host.snapshot(model.id, index, term, bytes), { index, term, bytes })
     const live = [...new Set([random.between(1, index), random.between(1, index)])].sort((a, b) => a - b)

@@ -12,6 +12,9 @@ import { SimulatedDevice } from '@horus/core/world/device'
 
 export const SMALL: Omit<JournalOptions, 'random'> = { segmentBytes: 64 * 1024, cacheBytes: 1024 * 1024 }
 
+/** Snapshots are handed in in pieces of this size. */
+const PIECE_BYTES = 1000
+
 export class JournalHost {
   readonly device: SimulatedDevice
   journal: Journal
@@ -141,8 +144,18 @@ export class JournalHost {
   }
 
   snapshot(shard: number, index: number, inTerm: number, bytes: Uint8Array): number {
+    this.beginSnapshot(shard, index, inTerm)
+    for (let at = PIECE_BYTES; at < bytes.length; at += PIECE_BYTES) this.piece(shard, bytes.subarray(at - PIECE_BYTES, at), false)
+    return this.piece(shard, bytes.subarray(Math.max(0, Math.ceil(bytes.length / PIECE_BYTES) - 1) * PIECE_BYTES), true)
+  }
+
+  beginSnapshot(shard: number, index: number, inTerm: number): void {
+    this.input({ kind: 'snapshot', shard: shardId(shard), index: logIndex(index), term: term(inTerm), configuration: new Uint8Array([1, 2, 3]) })
+  }
+
+  piece(shard: number, bytes: Uint8Array, last: boolean): number {
     const ticket = this.ticket
-    this.input({ kind: 'snapshot', shard: shardId(shard), ticket, index: logIndex(index), term: term(inTerm), configuration: new Uint8Array([1, 2, 3]), bytes })
+    this.input({ kind: 'piece', shard: shardId(shard), ticket, bytes, last })
     return ticket
   }
 

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { joined } from '@horus/core/bytes'
 import { logIndex, shardId } from '@horus/core/units'
 import { JournalHost, blob } from './host.ts'
 
@@ -80,7 +81,7 @@ test('the newest durable snapshot is found whole, with the log behind it', () =>
   host.flush()
   const shard = host.restarted().found(1)!
   assert.equal(shard.snapshot?.index, 10)
-  assert.deepEqual(shard.snapshot?.bytes, blob(30_000, 7))
+  assert.deepEqual(joined(shard.snapshot!.pieces), blob(30_000, 7))
   assert.deepEqual(shard.snapshot?.configuration, new Uint8Array([1, 2, 3]))
   assert.deepEqual([shard.first, shard.last], [11, 21])
   assert.deepEqual(shard.terms, [{ index: 11, term: 1 }, { index: 21, term: 2 }])
@@ -102,7 +103,7 @@ test('trimmed segments are used again, and kept payloads stay readable until the
   assert.deepEqual(host.read(1, 3), blob(4000, 3))
   const after = host.restarted()
   assert.deepEqual(after.read(1, 3), blob(4000, 3))
-  after.input({ kind: 'keep', shard: shardId(1), indexes: [logIndex(3)] })
+  after.input({ kind: 'keep', shard: shardId(1), from: logIndex(1), through: logIndex(100), indexes: [logIndex(3)] })
   assert.equal(after.journal.has(shardId(1), logIndex(4)), false)
   assert.deepEqual(after.read(1, 3), blob(4000, 3))
   after.input({ kind: 'release', shard: shardId(1), indexes: [logIndex(3)] })

@@ -2,6 +2,7 @@
 //! payloads went through since the last one that was reported durable. After a crash the journal must be in one of them.
 
 import assert from 'node:assert/strict'
+import { joined } from '@horus/core/bytes'
 import type { RecoveredShard } from '@horus/core/journal/rebuild'
 import { logIndex, shardId } from '@horus/core/units'
 import type { JournalHost } from './host.ts'
@@ -104,7 +105,7 @@ export class ShardModel {
   check(host: JournalHost, durableTicket: number): void {
     const found = host.found(this.id)
     const where = `shard ${this.id}`
-    const snapshot = this.snapshot.candidates(durableTicket).find((each) => each?.index === found?.snapshot?.index && (!each || same(each.bytes, found!.snapshot!.bytes)))
+    const snapshot = this.snapshot.candidates(durableTicket).find((each) => each?.index === found?.snapshot?.index && (!each || same(each.bytes, joined(found!.snapshot!.pieces))))
     if (found?.snapshot) assert.ok(snapshot && snapshot.term === found.snapshot.term, `${where}: the snapshot found is one that was handed in`)
     else assert.ok(this.snapshot.candidates(durableTicket).includes(undefined), `${where}: a durable snapshot is found`)
     const hardState = this.hardState.candidates(durableTicket).findLast((each) => each?.term === found?.hardState?.term && each?.self === found?.hardState?.self)

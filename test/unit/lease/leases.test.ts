@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Leases } from '@horus/core/lease/leases'
-import { Reader, Writer } from '@horus/core/message/layout'
 import { Random } from '@horus/core/random'
+import { readBack } from '../image.ts'
 
 const grant = (leases: Leases, token: number, session: number, deadline: number, numbers: number[], lane = 0) =>
   leases.grant(token, session, 100, deadline, Float64Array.from(numbers), new Uint32Array(numbers.length).fill(lane))
@@ -70,11 +70,7 @@ test('leases do as a plain list does, also when restored', () => {
       const ended = leases.endSession(session).map((lease) => lease.number)
       assert.deepEqual(ended.sort((a, b) => a - b), list.filter((each) => each.session === session).map((each) => each.number))
       list = list.filter((each) => each.session !== session)
-    } else {
-      const writer = new Writer()
-      leases.write(writer)
-      leases = Leases.read(new Reader(writer.take()))
-    }
+    } else leases = readBack(leases.freeze(), (input) => Leases.read(input))
     assert.equal(leases.deadlineNext, Math.min(Infinity, ...list.map((each) => each.deadline)))
     for (const session of [1, 2, 3]) assert.equal(leases.held(session), list.filter((each) => each.session === session).length)
   }

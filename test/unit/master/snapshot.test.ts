@@ -93,6 +93,20 @@ test('a leader sends a window of chunks, and again what was lost', () => {
   assert.ok(bench.take('append').some((message) => message.to === 3 && message.entries.length > 0))
 })
 
+test('the log behind a snapshot that is put together stays until it is sent, or its copy is silent', () => {
+  const records = Array.from({ length: 9 }, (_, i) => record(i + 1, 1, entryOf(i)))
+  const bench = new Bench({ records, settings: { keepEntries: 0 }, recovered: { lastIndex: 9 as LogIndex, terms: [{ index: 1, term: 1 }] as never, hardState: { term: 1, vote: undefined, self: 1, epoch: 1, commit: 9, extra: new Uint8Array() } as never } })
+  bench.elect().acknowledge(2)
+  bench.input({ kind: 'snapshotted', index: 9 as LogIndex, term: 1 as Term, all: false })
+  bench.message('appendAnswer', 3, { term: 2, round: bench.take('append').at(-1)!.round, accepted: false, match: 0, reached: 9, hintIndex: 0, hintTerm: 0 })
+  assert.deepEqual([bench.opened, bench.master.commitIndex], [[3], 10])
+  bench.input({ kind: 'snapshotted', index: 10 as LogIndex, term: 2 as Term, all: false })
+  assert.equal(bench.trimmed, 9)
+  for (let i = 0; i < 30; i++) bench.pass(100).acknowledge(2)
+  bench.input({ kind: 'snapshotted', index: 10 as LogIndex, term: 2 as Term, all: false })
+  assert.equal(bench.trimmed, 10)
+})
+
 test('a copy far behind is filled by a snapshot and goes on with the log', () => {
   const cluster = new Cluster(8, 3, 3, { keepEntries: 2, snapshotChunkBytes: 4096, snapshotChunksInFlight: 2 })
   cluster.until('a leader', 200, () => cluster.leader?.master?.isSettled === true)

@@ -66,9 +66,9 @@ test('nobody answers for a number that was given up, or that a later one has fol
 test('a power failure in the middle of a birth leaves no copy without the configuration that it was born with', () => {
   const written: JournalInput[] = []
   copies(written).bear(now, shard, masters, () => {})
-  assert.deepEqual(written.map((input) => input.kind), ['hardState', 'snapshot'])
+  assert.deepEqual(written.map((input) => input.kind), ['hardState', 'snapshot', 'piece'])
   const first = written[0] as Extract<JournalInput, { kind: 'hardState' }>
-  // Of both records only the first has reached the disk.
+  // Of what was written only the first has reached the disk.
   const after = copies([])
   after.recover(now, { shard, hardState: first.state, snapshot: undefined, first: 1, last: 0, terms: [], suspect: false } as unknown as RecoveredShard)
   after.bear(now, shard, masters, () => {})

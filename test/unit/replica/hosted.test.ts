@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Now } from '@horus/core/actor'
+import { smallImage } from '@horus/core/message/image'
 import type { LogRecord } from '@horus/core/master/boundary'
 import { birthConfiguration, encodeConfiguration } from '@horus/core/master/configuration'
 import { Master } from '@horus/core/master/master'
@@ -37,8 +38,8 @@ class Stand {
       needs: () => true, isIdle: true,
       apply: (index) => this.heard.push(`applied ${index}`),
       lead: (leads) => this.heard.push(leads ? 'leads' : 'follows'),
-      snapshot: () => new Uint8Array(1),
-      restore: () => {},
+      freeze: () => smallImage(new Uint8Array(1)),
+      *restoring() {},
       digest: () => '',
       livePayloads: () => [],
       wake: () => {},

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Code } from '@horus/core/message/command'
-import { Reader, Writer } from '@horus/core/message/layout'
 import { Session, SESSION_ANSWER_BYTES_MAX, SESSION_IDLE_MS, SESSION_WINDOW, Sessions } from '@horus/core/session/sessions'
 import { Shard } from '@horus/core/shard'
 import { logWithSession, P, SHARD, TestLog } from '../job/log.ts'
+import { readBack } from '../image.ts'
 
 const answer = (size = 1) => ({ code: Code.ok, body: new Uint8Array(size).fill(7) })
 
@@ -57,9 +57,9 @@ test('a session is forgotten a day after its last command, unless it holds somet
   sessions.expire(SESSION_IDLE_MS - 1, () => false)
   assert.equal(sessions.size, 3)
   sessions.expire(SESSION_IDLE_MS, (session) => session === 2)
-  assert.deepEqual([1, 2, 3].map((number) => sessions.get(number) !== undefined), [false, true, true])
+  assert.deepEqual([1, 2, 3].map((number) => sessions.has(number)), [false, true, true])
   sessions.expire(SESSION_IDLE_MS + 500, () => false)
-  assert.deepEqual([1, 2, 3].map((number) => sessions.get(number) !== undefined), [false, true, false])
+  assert.deepEqual([1, 2, 3].map((number) => sessions.has(number)), [false, true, false])
   sessions.expire(2 * SESSION_IDLE_MS, () => false)
   assert.equal(sessions.size, 0)
 })
@@ -69,9 +69,7 @@ test('a restored session answers as before', () => {
   const session = sessions.open(4, 10)
   session.admit(8, 3)
   session.keep(8, answer(20))
-  const writer = new Writer()
-  sessions.write(writer)
-  const copy = Sessions.read(new Reader(writer.take())).get(4)!
+  const copy = readBack(sessions.freeze(), (input) => Sessions.read(input)).own(4)!
   assert.deepEqual([copy.lowest, copy.activeAt, copy.admit(8, 3)], [3, 10, { kind: 'repeat', answer: answer(20) }])
 })
 

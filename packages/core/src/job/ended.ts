@@ -1,11 +1,14 @@
-//! Jobs that have ended and are still within retention: a ring in the order in which they ended, their results in a second
-//! ring of bytes. The oldest goes when there are too many, too many bytes, or it is too old.
+//! Jobs that have ended and are still within retention: a ring in the order in which they ended, their results in pages of
+//! bytes. The oldest goes when there are too many, too many bytes, or it is too old. There are so few that a snapshot begins
+//! with a copy of the ring.
 
 import { assert } from '../assert.ts'
-import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
+import { MalformedMessage } from '../message/layout.ts'
+import { readPacked, readRising, writePacked } from '../message/packed.ts'
 import { ENDED_BYTES_MAX, ENDED_COUNT_MAX, ENDED_MS_MAX } from './limits.ts'
 import { NumberIndex } from './numbers.ts'
+import { Results } from './results.ts'
 
 /** What is kept of one, besides its result. */
 export interface EndedJob {
@@ -28,17 +31,17 @@ export class EndedJobs {
   #lostLeases = new Uint8Array(CAPACITY_MIN)
   #added = new Float64Array(CAPACITY_MIN)
   #ended = new Float64Array(CAPACITY_MIN)
-  /** Positions in the byte ring, which only rise. */
-  #resultAt = new Float64Array(CAPACITY_MIN)
+  #resultPage = new Float64Array(CAPACITY_MIN)
+  #resultAt = new Uint32Array(CAPACITY_MIN)
   #resultLength = new Uint32Array(CAPACITY_MIN)
   #head = 0
   #tail = 0
   /** Of the jobs from head up to `indexed`: it grows when somebody asks, so that ending a job that nobody asks for costs no lookup. */
   #index = new NumberIndex()
   #indexed = 0
-  #bytes = new Uint8Array(BYTES_MIN)
-  #bytesHead = 0
-  #bytesTail = 0
+  #results = new Results()
+  /** Of all results that are kept. */
+  #bytes = 0
   /** Called for the state of every job that leaves. */
   readonly #left: (state: number) => void
 
@@ -58,7 +61,7 @@ export class EndedJobs {
   /** Keeps an ended job with `length` bytes of `source` as its result. */
   push(job: EndedJob, source: Uint8Array, at: number, length: number): void {
     assert(length <= ENDED_BYTES_MAX, 'a result is smaller than what all results may take')
-    while (this.size >= ENDED_COUNT_MAX || this.#bytesTail - this.#bytesHead + length > ENDED_BYTES_MAX) this.#dropOldest()
+    while (this.size >= ENDED_COUNT_MAX || this.#bytes + length > ENDED_BYTES_MAX) this.#dropOldest()
     if (this.size === this.#numbers.length) this.#grow()
     const slot = this.#tail++ & (this.#numbers.length - 1)
     this.#numbers[slot] = job.number
@@ -69,9 +72,12 @@ export class EndedJobs {
     this.#lostLeases[slot] = job.lostLeases
     this.#added[slot] = job.addedAt
     this.#ended[slot] = job.endedAt
-    this.#resultAt[slot] = this.#bytesTail
     this.#resultLength[slot] = length
-    if (length > 0) this.#keep(source, at, length)
+    if (length === 0) return
+    const place = this.#results.put(source, at, length)
+    this.#resultPage[slot] = place.page
+    this.#resultAt[slot] = place.at
+    this.#bytes += length
   }
 
   /** Drops what is too old. */
@@ -86,7 +92,7 @@ export class EndedJobs {
     return this.#index.find(number)
   }
 
-  read(slot: number): EndedJob {
+  job(slot: number): EndedJob {
     return {
       number: this.#numbers[slot]!, state: this.#states[slot]!, lane: this.#lanes[slot]!, attempt: this.#attempts[slot]!,
       maxAttempts: this.#maxAttempts[slot]!, lostLeases: this.#lostLeases[slot]!, addedAt: this.#added[slot]!, endedAt: this.#ended[slot]!,
@@ -95,20 +101,8 @@ export class EndedJobs {
 
   /** A copy of the job's result. */
   result(slot: number): Uint8Array {
-    const [before, behind] = this.#resultParts(slot)
-    const result = new Uint8Array(before.length + behind.length)
-    result.set(before)
-    result.set(behind, before.length)
-    return result
-  }
-
-  /** Views of the job's result, which may go on at the ring's start. */
-  #resultParts(slot: number): readonly [Uint8Array, Uint8Array] {
     const length = this.#resultLength[slot]!
-    if (length === 0) return NO_RESULT
-    const from = this.#resultAt[slot]! % this.#bytes.length
-    const first = Math.min(length, this.#bytes.length - from)
-    return [this.#bytes.subarray(from, from + first), this.#bytes.subarray(0, length - first)]
+    return length === 0 ? NO_RESULT : this.#results.bytes(this.#resultPage[slot]!, this.#resultAt[slot]!, length).slice()
   }
 
   /** Calls `visit` for every job, in the order in which they ended. */
@@ -117,35 +111,54 @@ export class EndedJobs {
     for (let at = this.#head; at < this.#tail; at++) visit(this.#numbers[at & mask]!, this.#states[at & mask]!, this.#lanes[at & mask]!)
   }
 
-  write(writer: Writer): void {
-    writePacked(writer, this.size)
+  freeze(): Frozen {
+    const size = this.size
     const mask = this.#numbers.length - 1
-    for (let at = this.#head; at < this.#tail; at++) {
-      const job = this.read(at & mask)
-      writePacked(writer, job.number)
-      writer.u8(job.state)
-      writePacked(writer, job.lane)
-      writePacked(writer, job.attempt)
-      writePacked(writer, job.maxAttempts)
-      writer.u8(job.lostLeases)
-      writer.f64(job.addedAt)
-      writer.f64(job.endedAt)
-      const [before, behind] = this.#resultParts(at & mask)
-      writePacked(writer, before.length + behind.length)
-      writer.raw(before)
-      writer.raw(behind)
+    const jobs = Array.from({ length: size }, (_, at) => this.job((this.#head + at) & mask))
+    const inOrder = <T extends Float64Array | Uint32Array>(from: T, to: T): T => {
+      for (let at = 0; at < size; at++) to[at] = from[(this.#head + at) & mask]!
+      return to
+    }
+    const pages = inOrder(this.#resultPage, new Float64Array(size))
+    const places = inOrder(this.#resultAt, new Uint32Array(size))
+    const lengths = inOrder(this.#resultLength, new Uint32Array(size))
+    const results = this.#results.freeze()
+    return function* (out): Walk {
+      const { writer } = out
+      writePacked(writer, size)
+      out.endItem()
+      for (let at = 0; at < size; at++) {
+        const job = jobs[at]!
+        writePacked(writer, job.number)
+        writer.u8(job.state)
+        writePacked(writer, job.lane)
+        writePacked(writer, job.attempt)
+        writePacked(writer, job.maxAttempts)
+        writer.u8(job.lostLeases)
+        writer.f64(job.addedAt)
+        writer.f64(job.endedAt)
+        const length = lengths[at]!
+        writePacked(writer, length)
+        if (length > 0) writer.raw(results(pages[at]!, places[at]!, length))
+        out.endItem()
+        yield 1 + length / RESULT_BYTES_EACH
+      }
     }
   }
 
-  readAll(reader: Reader): void {
-    const size = readCount(reader, 23)
+  *read(input: ImageReader): Walk {
+    const size = input.count(23)
     for (let i = 0; i < size; i++) {
+      const reader = input.item()
       const job = {
         number: readRising(reader, 0), state: reader.u8(), lane: readPacked(reader), attempt: readPacked(reader),
         maxAttempts: readPacked(reader), lostLeases: reader.u8(), addedAt: reader.f64(), endedAt: reader.f64(),
       }
       const length = readPacked(reader)
-      this.push(job, reader.bytes, reader.skip(length), length)
+      const at = reader.skip(length)
+      if (length > ENDED_BYTES_MAX) throw new MalformedMessage('a result that is too long')
+      this.push(job, reader.bytes, at, length)
+      yield 1 + length / RESULT_BYTES_EACH
     }
   }
 
@@ -154,31 +167,11 @@ export class EndedJobs {
     if (this.#head < this.#indexed) this.#index.delete(this.#numbers[slot]!)
     else this.#indexed++
     this.#left(this.#states[slot]!)
-    this.#bytesHead += this.#resultLength[slot]!
-    this.#head++
-  }
-
-  #keep(source: Uint8Array, at: number, length: number): void {
-    if (this.#bytesTail - this.#bytesHead + length > this.#bytes.length) this.#growBytes(length)
-    const from = this.#bytesTail % this.#bytes.length
-    this.#bytesTail += length
-    const first = Math.min(length, this.#bytes.length - from)
-    copy(source, at, this.#bytes, from, first)
-    if (first < length) copy(source, at + first, this.#bytes, 0, length - first)
-  }
-
-  #growBytes(more: number): void {
-    let capacity = this.#bytes.length
-    while (capacity < this.#bytesTail - this.#bytesHead + more) capacity *= 2
-    const larger = new Uint8Array(capacity)
-    for (let at = this.#bytesHead; at < this.#bytesTail; ) {
-      const from = at % this.#bytes.length
-      const to = at % capacity
-      const count = Math.min(this.#bytesTail - at, this.#bytes.length - from, capacity - to)
-      larger.set(this.#bytes.subarray(from, from + count), to)
-      at += count
+    if (this.#resultLength[slot]! > 0) {
+      this.#bytes -= this.#resultLength[slot]!
+      this.#results.keepFrom(this.#resultPage[slot]!)
     }
-    this.#bytes = larger
+    this.#head++
   }
 
   #grow(): void {
@@ -196,19 +189,14 @@ export class EndedJobs {
     this.#lostLeases = move(this.#lostLeases, new Uint8Array(capacity))
     this.#added = move(this.#added, new Float64Array(capacity))
     this.#ended = move(this.#ended, new Float64Array(capacity))
-    this.#resultAt = move(this.#resultAt, new Float64Array(capacity))
+    this.#resultPage = move(this.#resultPage, new Float64Array(capacity))
+    this.#resultAt = move(this.#resultAt, new Uint32Array(capacity))
     this.#resultLength = move(this.#resultLength, new Uint32Array(capacity))
     for (let at = this.#head; at < this.#indexed; at++) this.#index.set(this.#numbers[at & (capacity - 1)]!, at & (capacity - 1))
   }
 }
 
 const CAPACITY_MIN = 16
-const BYTES_MIN = 1024
-const NO_RESULT: readonly [Uint8Array, Uint8Array] = [new Uint8Array(0), new Uint8Array(0)]
-/** Below this a loop beats the call of `set` with its view. */
-const LOOP_BYTES_MAX = 64
-
-function copy(source: Uint8Array, at: number, into: Uint8Array, to: number, length: number): void {
-  if (length > LOOP_BYTES_MAX) into.set(source.subarray(at, at + length), to)
-  else for (let i = 0; i < length; i++) into[to + i] = source[at + i]!
-}
+const NO_RESULT = new Uint8Array(0)
+/** So many bytes are about as much work as one job. */
+const RESULT_BYTES_EACH = 1024

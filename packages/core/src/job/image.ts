@@ -1,102 +1,56 @@
-//! The books of a partition as bytes, and back. What can be computed is not written: heaps follow from rows, indexes from
+//! The books of a partition as an image, and back. What can be computed is not written: heaps follow from rows, indexes from
 //! numbers. Everything is written in the order of numbers, so equal books give equal bytes.
 //!
-//! To change the layout: raise the version in shard.ts, and let it read the version before.
+//! To change the layout: raise the version in shard/books.ts, and let it read the version before.
 
+import type { Freezer } from '../freeze.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { name } from '../message/fields.ts'
-import { bytes, MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
-import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
-import { JobState } from '../message/client.ts'
+import { bytes } from '../message/layout.ts'
+import { readPacked, writePacked } from '../message/packed.ts'
 import { Batches } from './batches.ts'
 import { Keys } from './keys.ts'
 import { Lanes } from './lanes.ts'
 import { Names } from './names.ts'
-import { readOptionSet, writeOptionSet } from './options.ts'
 import { PartitionBooks } from './partition.ts'
 
-export function writeBooks(writer: Writer, books: PartitionBooks): void {
-  writePacked(writer, books.partition)
-  name.write(writer, books.topic)
-  settings.write(writer, books.settings)
-  writePacked(writer, books.next)
-  for (const count of books.counts) writePacked(writer, count)
-  books.names.write(writer)
-  books.lanes.write(writer)
-  books.batches.write(writer)
-  books.keys.write(writer)
-  books.ended.write(writer)
-  writeRows(writer, books)
-  const failed = [...books.errors.keys()].sort((a, b) => a - b)
-  writePacked(writer, failed.length)
-  for (const number of failed) {
-    const error = books.errors.get(number)!
-    writePacked(writer, number)
-    writePacked(writer, error.length)
-    writer.raw(error)
+/** The books as they are now, for as long as their freezer is held. */
+export function freezeBooks(books: PartitionBooks): Frozen {
+  const { partition, topic, next } = books
+  // Settings are only ever replaced.
+  const own = books.settings
+  const counts = books.counts.slice()
+  const parts = [books.names.freeze(), books.lanes.freeze(), books.batches.freeze(), books.keys.freeze(), books.ended.freeze(), books.table.freeze(books.sets)]
+  return function* (out): Walk {
+    const { writer } = out
+    writePacked(writer, partition)
+    name.write(writer, topic)
+    settings.write(writer, own)
+    writePacked(writer, next)
+    for (const count of counts) writePacked(writer, count)
+    out.endItem()
+    for (const part of parts) {
+      yield* part(out)
+      yield 1
+    }
   }
 }
 
 /** Throws MalformedMessage. */
-export function readBooks(reader: Reader): PartitionBooks {
-  const books = new PartitionBooks(readPacked(reader), name.read(reader), settings.read(reader).slice())
+export function* readBooks(input: ImageReader, freezer: Freezer): Walk<PartitionBooks> {
+  const reader = input.item()
+  const books = new PartitionBooks(readPacked(reader), name.read(reader), settings.read(reader).slice(), freezer)
   books.next = readPacked(reader)
   const counts = Array.from(books.counts, () => readPacked(reader))
-  books.names = Names.read(reader)
-  books.lanes = Lanes.read(reader)
-  books.batches = Batches.read(reader)
-  books.keys = Keys.read(reader)
-  books.ended.readAll(reader)
-  readRows(reader, books)
-  const failed = readCount(reader, 2)
-  for (let i = 0; i < failed; i++) {
-    const number = readPacked(reader)
-    books.errors.set(number, reader.raw(readPacked(reader)).slice())
-  }
+  books.names = yield* Names.read(input)
+  books.lanes = yield* Lanes.read(input, freezer)
+  books.batches = yield* Batches.read(input, freezer)
+  books.keys = yield* Keys.read(input)
+  yield* books.ended.read(input)
+  yield* books.table.read(input, books.sets, (row) => books.restored(row))
   books.counts.set(counts)
   return books
 }
 
-function writeRows(writer: Writer, books: PartitionBooks): void {
-  const table = books.table
-  const numbers = table.sorted()
-  const ordinals = new Map<number, number>()
-  for (const number of numbers) {
-    const options = table.options[table.find(number)]!
-    if (!ordinals.has(options)) ordinals.set(options, ordinals.size)
-  }
-  writePacked(writer, ordinals.size)
-  for (const options of ordinals.keys()) writeOptionSet(writer, books.sets.get(options))
-  writePacked(writer, numbers.length)
-  let before = 0
-  for (const number of numbers) {
-    const row = table.find(number)
-    writePacked(writer, number - before)
-    writer.u8(table.states[row]!)
-    writePacked(writer, table.lanes[row]!)
-    writePacked(writer, table.attempts[row]!)
-    writer.u8(table.lostLeases[row]!)
-    writePacked(writer, ordinals.get(table.options[row]!)!)
-    if (hasTime(table.states[row]!)) writer.f64(table.times[row]!)
-    before = number
-  }
-}
-
-function readRows(reader: Reader, books: PartitionBooks): void {
-  const sets = Array.from({ length: readCount(reader, 15) }, () => readOptionSet(reader))
-  const size = readCount(reader, 6)
-  let number = 0
-  for (let i = 0; i < size; i++) {
-    number = readRising(reader, number)
-    const state = reader.u8()
-    const lane = readPacked(reader)
-    const attempts = readPacked(reader)
-    const lostLeases = reader.u8()
-    const set = sets[readPacked(reader)]
-    if (set === undefined) throw new MalformedMessage('a job whose options are not listed')
-    books.restoreRow(number, state, lane, attempts, lostLeases, books.sets.use(set), hasTime(state) ? reader.f64() : 0)
-  }
-}
-
-const hasTime = (state: number): boolean => state === JobState.scheduled || state === JobState.retrying || state === JobState.dead
 /** As many as a partition's opening entry may carry. */
 const settings = bytes(65_536)

@@ -1,14 +1,21 @@
 //! Idempotency keys of a partition: which job was added under a key, remembered for a fixed window by the wall clock of the
 //! log, whatever became of the job. Since the window is the same for all, keys expire in the order in which they came.
 
-import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
+import { readPacked, writePacked } from '../message/packed.ts'
 import { KEYS_MAX, KEY_WINDOW_MS, readName, writeName } from './limits.ts'
+
+interface KeyPage {
+  readonly keys: string[]
+  readonly numbers: number[]
+  readonly expiries: number[]
+}
 
 export class Keys {
   readonly #jobs = new Map<string, number>()
-  #keys: string[] = []
-  #expiries: number[] = []
+  /** In the order in which they came. Only ever added to at the end, so a snapshot needs no copy: it knows how far it goes. */
+  #pages: KeyPage[] = []
+  /** Keys of the first page that are forgotten. */
   #head = 0
 
   get size(): number {
@@ -17,7 +24,7 @@ export class Keys {
 
   /** When the oldest key is forgotten; Infinity without keys. */
   get expiresNext(): number {
-    return this.#head < this.#expiries.length ? this.#expiries[this.#head]! : Infinity
+    return this.#pages[0]?.expiries[this.#head] ?? Infinity
   }
 
   fits(count: number): boolean {
@@ -31,41 +38,59 @@ export class Keys {
 
   /** A key that is not there. */
   remember(key: string, number: number, wallNow: number): void {
-    this.#jobs.set(key, number)
-    this.#keys.push(key)
-    this.#expiries.push(wallNow + KEY_WINDOW_MS)
+    this.#remember(key, number, wallNow + KEY_WINDOW_MS)
   }
 
   forget(wallNow: number): void {
-    while (this.#head < this.#keys.length && this.#expiries[this.#head]! <= wallNow) this.#jobs.delete(this.#keys[this.#head++]!)
-    if (this.#head > COMPACT_MIN && this.#head * 2 > this.#keys.length) {
-      this.#keys = this.#keys.slice(this.#head)
-      this.#expiries = this.#expiries.slice(this.#head)
+    while (this.expiresNext <= wallNow) {
+      const page = this.#pages[0]!
+      this.#jobs.delete(page.keys[this.#head++]!)
+      if (this.#head < page.keys.length) continue
+      this.#pages.shift()
       this.#head = 0
     }
   }
 
-  write(writer: Writer): void {
-    writePacked(writer, this.#keys.length - this.#head)
-    for (let i = this.#head; i < this.#keys.length; i++) {
-      writeName(writer, this.#keys[i]!)
-      writePacked(writer, this.#jobs.get(this.#keys[i]!)!)
-      writer.f64(this.#expiries[i]!)
+  freeze(): Frozen {
+    const pages = this.#pages.slice()
+    const size = this.size
+    const head = this.#head
+    return function* (out): Walk {
+      const { writer } = out
+      writePacked(writer, size)
+      out.endItem()
+      let left = size
+      for (const { keys, numbers, expiries } of pages) {
+        for (let at = left === size ? head : 0; at < keys.length && left > 0; at++, left--) {
+          writeName(writer, keys[at]!)
+          writePacked(writer, numbers[at]!)
+          writer.f64(expiries[at]!)
+          out.endItem()
+        }
+        yield keys.length
+      }
     }
   }
 
-  static read(reader: Reader): Keys {
+  static *read(input: ImageReader): Walk<Keys> {
     const keys = new Keys()
-    const count = readCount(reader, 11)
+    const count = input.count(11)
     for (let i = 0; i < count; i++) {
-      const key = readName(reader)
-      keys.#jobs.set(key, readPacked(reader))
-      keys.#keys.push(key)
-      keys.#expiries.push(reader.f64())
+      const reader = input.item()
+      keys.#remember(readName(reader), readPacked(reader), reader.f64())
+      if (i % PAGE_KEYS === PAGE_KEYS - 1) yield PAGE_KEYS
     }
     return keys
   }
+
+  #remember(key: string, number: number, expiry: number): void {
+    this.#jobs.set(key, number)
+    let page = this.#pages.at(-1)
+    if (page === undefined || page.keys.length === PAGE_KEYS) this.#pages.push((page = { keys: [], numbers: [], expiries: [] }))
+    page.keys.push(key)
+    page.numbers.push(number)
+    page.expiries.push(expiry)
+  }
 }
 
-/** Compacting fewer is not worth it. */
-const COMPACT_MIN = 1024
+const PAGE_KEYS = 256

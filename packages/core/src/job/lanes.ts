@@ -1,8 +1,9 @@
 //! All that waits in a partition, by priority and name: the highest priority goes first, within it the smallest number over
 //! the names that were asked for.
 
-import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import { Freezer } from '../freeze.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
+import { readPacked, writePacked } from '../message/packed.ts'
 import { lanePriority, laneName } from './names.ts'
 import { ReadyList } from './ready.ts'
 
@@ -12,10 +13,15 @@ interface Lane {
 }
 
 export class Lanes {
+  readonly #freezer: Freezer
   readonly #byLane = new Map<number, ReadyList>()
   /** By priority, the highest first. */
   #order: Lane[] = []
   #sweepAt = SWEEP_MIN
+
+  constructor(freezer = new Freezer()) {
+    this.#freezer = freezer
+  }
 
   get(lane: number): ReadyList | undefined {
     return this.#byLane.get(lane)
@@ -25,7 +31,7 @@ export class Lanes {
     let list = this.#byLane.get(lane)
     if (list) return list
     if (this.#order.length >= this.#sweepAt) this.#sweep()
-    list = new ReadyList()
+    list = new ReadyList(this.#freezer)
     this.#insert(lane, list)
     return list
   }
@@ -60,9 +66,9 @@ export class Lanes {
     return number
   }
 
-  /** The lane in whose runs the job waits, or -1. */
-  laneOfRun(number: number): number {
-    for (const { lane, list } of this.#order) if (list.size > 0 && list.inRuns(number)) return lane
+  /** The lane in which the job waits, or -1. */
+  laneOf(number: number): number {
+    for (const { lane, list } of this.#order) if (list.has(number)) return lane
     return -1
   }
 
@@ -70,21 +76,25 @@ export class Lanes {
     for (const { lane, list } of this.#order) visit(lane, list)
   }
 
-  write(writer: Writer): void {
-    const used = this.#order.filter(({ list }) => list.size > 0)
-    writePacked(writer, used.length)
-    for (const { lane, list } of used) {
-      writePacked(writer, lane)
-      list.write(writer)
+  freeze(): Frozen {
+    const used = this.#order.filter(({ list }) => list.size > 0).map(({ lane, list }) => ({ lane, list: list.freeze() }))
+    return function* (out): Walk {
+      writePacked(out.writer, used.length)
+      out.endItem()
+      for (const { lane, list } of used) {
+        writePacked(out.writer, lane)
+        out.endItem()
+        yield* list(out)
+      }
     }
   }
 
-  static read(reader: Reader): Lanes {
-    const lanes = new Lanes()
-    const count = readCount(reader, 3)
+  static *read(input: ImageReader, freezer: Freezer): Walk<Lanes> {
+    const lanes = new Lanes(freezer)
+    const count = input.count(3)
     for (let i = 0; i < count; i++) {
-      const lane = readPacked(reader)
-      lanes.#insert(lane, ReadyList.read(reader))
+      const lane = readPacked(input.item())
+      lanes.#insert(lane, yield* ReadyList.read(input, freezer))
     }
     return lanes
   }

@@ -1,9 +1,9 @@
 //! The job names of one partition, numbered in the order in which they were first used. A *lane* is what jobs queue in:
 //! one for each priority and name. Its number orders lanes by priority first.
 
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
+import { writePacked } from '../message/packed.ts'
 import { NAMES_MAX, readName, writeName } from './limits.ts'
-import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, writePacked } from '../message/packed.ts'
 
 export class Names {
   readonly #texts: string[] = []
@@ -38,15 +38,29 @@ export class Names {
     return this.#texts.length + unknown.size <= NAMES_MAX
   }
 
-  write(writer: Writer): void {
-    writePacked(writer, this.#texts.length)
-    for (const text of this.#texts) writeName(writer, text)
+  /** Names are only ever added: how many there are now says which. */
+  freeze(): Frozen {
+    const texts = this.#texts
+    const size = texts.length
+    return function* (out): Walk {
+      writePacked(out.writer, size)
+      out.endItem()
+      for (let at = 0; at < size; at++) {
+        writeName(out.writer, texts[at]!)
+        out.endItem()
+        if (at % 128 === 127) yield 128
+      }
+      yield 1
+    }
   }
 
-  static read(reader: Reader): Names {
+  static *read(input: ImageReader): Walk<Names> {
     const names = new Names()
-    const count = readCount(reader, 2)
-    for (let i = 0; i < count; i++) names.intern(readName(reader))
+    const count = input.count(2)
+    for (let i = 0; i < count; i++) {
+      names.intern(readName(input.item()))
+      if (i % 128 === 127) yield 128
+    }
     return names
   }
 }

@@ -61,15 +61,6 @@ export class NumberIndex {
     return true
   }
 
-  /** All numbers, rising. */
-  sorted(): Float64Array {
-    const numbers = new Float64Array(this.#size)
-    let count = 0
-    for (const key of this.#keys) if (key !== 0) numbers[count++] = key
-    assert(count === this.#size, 'the size of an index is the count of its keys')
-    return numbers.sort()
-  }
-
   #rebuild(capacity: number): void {
     const keys = this.#keys
     const values = this.#values

@@ -1,8 +1,10 @@
 //! What the books need to know of a job's options after its add: attempts, backoff, lease. Jobs of one kind share them, so
 //! each different set is kept once and counted; set 0 are the defaults and always there.
 
+import type { Freezer } from '../freeze.ts'
 import { Backoff, type JobOptions } from '../message/command.ts'
 import { MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
+import { Slots } from '../slots.ts'
 import { ATTEMPTS_DEFAULT, BACKOFF_BASE_MS, BACKOFF_MS_MAX } from './limits.ts'
 
 export interface OptionSet {
@@ -16,16 +18,20 @@ export interface OptionSet {
 }
 
 export class OptionSets {
-  readonly #sets: OptionSet[] = [DEFAULTS]
+  readonly #sets: Slots<OptionSet>
   readonly #users: number[] = [0]
   readonly #ids = new Map<string, number>([[keyOf(DEFAULTS), 0]])
-  readonly #free: number[] = []
   /** The set used last, as the object that it was given as: one add gives the same again and again. */
   #recent: OptionSet | undefined
   #recentId = 0
 
+  constructor(freezer?: Freezer) {
+    this.#sets = new Slots(freezer)
+    this.#sets.put(DEFAULTS)
+  }
+
   get(id: number): OptionSet {
-    return this.#sets[id]!
+    return this.#sets.get(id)
   }
 
   /** The set's number; one more job uses it. */
@@ -37,8 +43,7 @@ export class OptionSets {
     const key = keyOf(set)
     let id = this.#ids.get(key)
     if (id === undefined) {
-      id = this.#free.pop() ?? this.#sets.length
-      this.#sets[id] = set
+      id = this.#sets.put(set)
       this.#users[id] = 0
       this.#ids.set(key, id)
     }
@@ -53,9 +58,9 @@ export class OptionSets {
     const users = this.#users[id]! - 1
     this.#users[id] = users
     if (users > 0 || id === 0) return
-    this.#ids.delete(keyOf(this.#sets[id]!))
+    this.#ids.delete(keyOf(this.#sets.get(id)))
     this.#recent = undefined
-    this.#free.push(id)
+    this.#sets.free(id)
   }
 }
 

@@ -10,9 +10,11 @@
 //! time; only what is more than that has a row (table.ts). Whoever calls knows which leases hold: here that is not checked.
 
 import { assert } from '../assert.ts'
+import { Freezer } from '../freeze.ts'
 import { Heap } from '../heap.ts'
 import { JobState } from '../message/client.ts'
 import { FailMode } from '../message/command.ts'
+import { MalformedMessage } from '../message/layout.ts'
 import { dueAt, type Segment } from './add.ts'
 import { backoffMs } from './backoff.ts'
 import { Batches } from './batches.ts'
@@ -22,7 +24,7 @@ import { Lanes } from './lanes.ts'
 import { ERROR_BYTES_MAX, LOST_LEASES_MAX, PROMOTED_PER_TICK_MAX } from './limits.ts'
 import { laneOf, Names } from './names.ts'
 import { OptionSets } from './options.ts'
-import { JobTable } from './table.ts'
+import { JobTable, type RestoredRow } from './table.ts'
 import type { Taken } from './taken.ts'
 
 export interface Added {
@@ -36,14 +38,12 @@ export class PartitionBooks {
   readonly topic: string
   settings: Uint8Array
   names = new Names()
-  lanes = new Lanes()
-  batches = new Batches()
+  lanes: Lanes
+  batches: Batches
   keys = new Keys()
-  readonly sets = new OptionSets()
-  readonly table = new JobTable()
+  readonly sets: OptionSets
+  readonly table: JobTable
   readonly ended: EndedJobs
-  /** Last errors of jobs that failed and have not ended. */
-  readonly errors = new Map<number, Uint8Array>()
   /** Jobs by JobState; of the ended ones those that are kept. */
   readonly counts = new Float64Array(JobState.dead + 1)
   /** The number of the next job. */
@@ -51,10 +51,14 @@ export class PartitionBooks {
   /** By due time; an entry whose job is no longer due then is skipped. */
   readonly #due = new Heap()
 
-  constructor(partition: number, topic: string, settings: Uint8Array) {
+  constructor(partition: number, topic: string, settings: Uint8Array, freezer = new Freezer()) {
     this.partition = partition
     this.topic = topic
     this.settings = settings
+    this.lanes = new Lanes(freezer)
+    this.batches = new Batches(freezer)
+    this.sets = new OptionSets(freezer)
+    this.table = new JobTable(freezer)
     this.ended = new EndedJobs((state) => this.#count(state, -1))
   }
 
@@ -118,12 +122,12 @@ export class PartitionBooks {
   /** Which lease this is of a job that is active. */
   attempt(number: number): number {
     const row = this.table.find(number)
-    return row < 0 ? 1 : this.table.attempts[row]!
+    return row < 0 ? 1 : this.table.attempts(row)
   }
 
   maxAttempts(number: number): number {
     const row = this.table.find(number)
-    return this.sets.get(row < 0 ? 0 : this.table.options[row]!).maxAttempts
+    return this.sets.get(row < 0 ? 0 : this.table.options(row)).maxAttempts
   }
 
   /** An active job is done. Returns the index of its add entry where that is needed no longer, else 0. */
@@ -134,10 +138,9 @@ export class PartitionBooks {
   /** An active job failed; `mode` is a FailMode. */
   fail(number: number, lane: number, mode: number, retryAfterMs: number, wallNow: number, error: Uint8Array): void {
     const row = this.#rowOfActive(number, lane)
-    const set = this.sets.get(this.table.options[row]!)
-    const failures = this.table.attempts[row]! - this.table.lostLeases[row]!
-    if (error.length > 0) this.errors.set(number, error.slice(0, ERROR_BYTES_MAX))
-    else this.errors.delete(number)
+    const set = this.sets.get(this.table.options(row))
+    const failures = this.table.attempts(row) - this.table.lostLeases(row)
+    this.table.setError(row, error.length > 0 ? error.slice(0, ERROR_BYTES_MAX) : undefined)
     if (mode === FailMode.permanent || failures >= set.maxAttempts) return this.#move(row, JobState.dead, wallNow)
     const delay = mode === FailMode.retryAfter ? retryAfterMs : backoffMs(set, number, failures)
     if (delay > 0) this.#postpone(row, JobState.retrying, wallNow + delay)
@@ -147,17 +150,16 @@ export class PartitionBooks {
   /** An active job is handed back by its worker, or was leased to one that never got it: the attempt does not count. */
   putBack(number: number, lane: number): void {
     const row = this.#rowOfActive(number, lane)
-    this.table.attempts[row] = this.table.attempts[row]! - 1
+    this.table.setAttempts(row, this.table.attempts(row) - 1)
     this.#wait(row)
   }
 
   /** The lease of a job that a worker had was lost: it waits again, or is dead when that happened too often. */
   loseLease(number: number, lane: number, wallNow: number): void {
     const row = this.#rowOfActive(number, lane)
-    const lost = this.table.lostLeases[row]! + 1
-    this.table.lostLeases[row] = lost
-    if (lost < LOST_LEASES_MAX) return this.#wait(row)
-    this.errors.set(number, LOST_ERROR)
+    this.table.addLostLease(row)
+    if (this.table.lostLeases(row) < LOST_LEASES_MAX) return this.#wait(row)
+    this.table.setError(row, LOST_ERROR)
     this.#move(row, JobState.dead, wallNow)
   }
 
@@ -165,15 +167,16 @@ export class PartitionBooks {
   cancelIdle(number: number, wallNow: number): number | undefined {
     const row = this.table.find(number)
     if (row < 0) {
-      const lane = this.lanes.laneOfRun(number)
+      const lane = this.lanes.laneOf(number)
       if (lane < 0) return undefined
       this.lanes.open(lane).remove(number)
       return this.#end(number, row, lane, JobState.waiting, JobState.cancelled, wallNow, NO_BYTES, 0, 0)
     }
-    const state = this.table.states[row]!
+    const state = this.table.state(row)
+    const lane = this.table.lane(row)
     if (state === JobState.active) return undefined
-    if (state === JobState.waiting) this.lanes.open(this.table.lanes[row]!).remove(number)
-    return this.#end(number, row, this.table.lanes[row]!, state, JobState.cancelled, wallNow, NO_BYTES, 0, 0)
+    if (state === JobState.waiting) this.lanes.open(lane).remove(number)
+    return this.#end(number, row, lane, state, JobState.cancelled, wallNow, NO_BYTES, 0, 0)
   }
 
   cancelActive(number: number, lane: number, wallNow: number): number {
@@ -201,13 +204,10 @@ export class PartitionBooks {
     return Math.min(this.ended.expiresNext, this.keys.expiresNext)
   }
 
-  /** Takes back a row from a snapshot: to be called after runs, with rising numbers. */
-  restoreRow(number: number, state: number, lane: number, attempts: number, lostLeases: number, options: number, time: number): void {
-    const row = this.table.insert(number, state, lane, attempts, options)
-    this.table.lostLeases[row] = lostLeases
-    this.table.times[row] = time
+  /** A row was taken back from a snapshot: to be called after runs, with rising numbers. Throws MalformedMessage. */
+  restored({ number, state, lane, time }: RestoredRow): void {
     if (state === JobState.scheduled || state === JobState.retrying) this.#due.push(time, number)
-    else if (state === JobState.waiting && !this.lanes.open(lane).inRuns(number)) this.lanes.open(lane).giveBack(number)
+    else if (state === JobState.waiting && this.lanes.get(lane)?.has(number) !== true) throw new MalformedMessage('a job that waits is in its lane')
   }
 
   #admit(segment: Segment, lane: number, wallNow: number): void {
@@ -220,7 +220,7 @@ export class PartitionBooks {
       assert(segment.count === 1, 'a job with options of its own is a segment of its own')
       const row = this.table.insert(first, state, lane, 0, segment.set === undefined ? 0 : this.sets.use(segment.set))
       if (state === JobState.scheduled) {
-        this.table.times[row] = due
+        this.table.setState(row, state, due)
         this.#due.push(due, first)
         return
       }
@@ -234,9 +234,9 @@ export class PartitionBooks {
     for (let i = 0; i < numbers.length; i++) {
       const row = table.find(numbers[i]!)
       if (row < 0) continue
-      table.states[row] = JobState.active
-      table.attempts[row] = Math.min(table.attempts[row]! + 1, ATTEMPTS_MAX)
-      const own = this.sets.get(table.options[row]!).leaseMs
+      table.setState(row, JobState.active, table.time(row))
+      table.setAttempts(row, Math.min(table.attempts(row) + 1, ATTEMPTS_MAX))
+      const own = this.sets.get(table.options(row)).leaseMs
       if (own > 0) (leaseMs ??= new Uint32Array(numbers.length))[i] = own
     }
     return leaseMs
@@ -259,9 +259,9 @@ export class PartitionBooks {
     ending.lostLeases = 0
     ending.maxAttempts = this.sets.get(0).maxAttempts
     if (row >= 0) {
-      ending.attempt = table.attempts[row]!
-      ending.lostLeases = table.lostLeases[row]!
-      ending.maxAttempts = this.sets.get(table.options[row]!).maxAttempts
+      ending.attempt = table.attempts(row)
+      ending.lostLeases = table.lostLeases(row)
+      ending.maxAttempts = this.sets.get(table.options(row)).maxAttempts
       this.#dropRow(row)
     }
     this.#count(from, -1)
@@ -271,32 +271,30 @@ export class PartitionBooks {
   }
 
   #dropRow(row: number): void {
-    this.errors.delete(this.table.numbers[row]!)
-    this.sets.drop(this.table.options[row]!)
+    this.sets.drop(this.table.options(row))
     this.table.delete(row)
   }
 
   #wait(row: number): void {
     this.#move(row, JobState.waiting, 0)
-    this.lanes.open(this.table.lanes[row]!).giveBack(this.table.numbers[row]!)
+    this.lanes.open(this.table.lane(row)).giveBack(this.table.number(row))
   }
 
   #postpone(row: number, state: number, until: number): void {
     this.#move(row, state, until)
-    this.#due.push(until, this.table.numbers[row]!)
+    this.#due.push(until, this.table.number(row))
   }
 
   #move(row: number, state: number, time: number): void {
-    this.#count(this.table.states[row]!, -1)
+    this.#count(this.table.state(row), -1)
     this.#count(state, 1)
-    this.table.states[row] = state
-    this.table.times[row] = time
+    this.table.setState(row, state, time)
   }
 
   #isDue(time: number, number: number): boolean {
     const row = this.table.find(number)
-    if (row < 0 || this.table.times[row] !== time) return false
-    const state = this.table.states[row]
+    if (row < 0 || this.table.time(row) !== time) return false
+    const state = this.table.state(row)
     return state === JobState.scheduled || state === JobState.retrying
   }
 

@@ -1,24 +1,24 @@
-//! The waiting jobs of one lane, smallest number first.
+//! The waiting jobs of one lane, smallest number first: an ordered set of numbers, kept as runs.
 //!
-//!   runs      [first, count] [first, count] ...   as they were added: a batch of thousands is one run
-//!   returned  a heap of the few that came back: lease lost, released, retry or delay due
-//!   removed   numbers inside runs or heap that were cancelled; stepped over when their turn comes
+//!   [first, count] [first, count] ...      a batch of thousands is one run, and what comes back closes the gaps
 //!
-//! So a backlog of millions costs a few bytes for each batch, and taking from it is arithmetic.
+//! So a backlog of millions costs a few bytes for each batch, and taking from it is arithmetic. Runs that touch are joined, so
+//! equal sets have equal runs, however they came to be.
 
-import { Heap } from '../heap.ts'
-import { MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
-import { readCount, readRising, writePacked } from '../message/packed.ts'
-import { NumberIndex } from './numbers.ts'
+import type { Freezer } from '../freeze.ts'
+import type { Frozen, ImageReader, Walk } from '../message/image.ts'
+import { MalformedMessage } from '../message/layout.ts'
+import { readRising, writePacked } from '../message/packed.ts'
+import { Rows } from '../rows.ts'
 
 export class ReadyList {
-  #firsts = new Float64Array(4)
-  #counts = new Float64Array(4)
-  #head = 0
-  #tail = 0
-  #returned = new Heap()
-  #removed = new NumberIndex()
+  /** By the first number of each run. */
+  readonly #runs: Rows
   #size = 0
+
+  constructor(freezer?: Freezer) {
+    this.#runs = new Rows(1, 1, freezer)
+  }
 
   get size(): number {
     return this.#size
@@ -26,49 +26,48 @@ export class ReadyList {
 
   /** The smallest number, or Infinity. */
   get next(): number {
-    const back = this.#returned.peekKey
-    if (this.#head === this.#tail) return back
-    const first = this.#firsts[this.#head]!
-    return first < back ? first : back
+    return this.#size === 0 ? Infinity : this.#runs.key(this.#runs.first)
   }
 
   /** New jobs: numbers above all that were ever pushed. */
   push(first: number, count: number): void {
     this.#size += count
-    const last = this.#tail - 1
-    if (this.#head < this.#tail && this.#firsts[last]! + this.#counts[last]! === first) {
-      this.#counts[last] = this.#counts[last]! + count
-      return
-    }
-    if (this.#tail === this.#firsts.length) this.#makeRoom()
-    this.#firsts[this.#tail] = first
-    this.#counts[this.#tail++] = count
+    const runs = this.#runs
+    const last = runs.last
+    if (last >= 0 && this.#end(last) === first && this.#count(last) + count <= COUNT_MAX) runs.setWord(last, COUNT, this.#count(last) + count)
+    else runs.setWord(runs.insert(first), COUNT, count)
   }
 
   /** A job that waits again. */
   giveBack(number: number): void {
     this.#size++
-    this.#returned.push(number, number)
+    const runs = this.#runs
+    const before = runs.floor(number)
+    const behind = before < 0 ? runs.first : runs.next(before)
+    const joinsBefore = before >= 0 && this.#end(before) === number && this.#count(before) < COUNT_MAX
+    const joinsBehind = behind >= 0 && runs.key(behind) === number + 1 && this.#count(behind) < COUNT_MAX
+    if (joinsBefore && joinsBehind && this.#count(before) + 1 + this.#count(behind) <= COUNT_MAX) {
+      runs.setWord(before, COUNT, this.#count(before) + 1 + this.#count(behind))
+      runs.delete(behind)
+    } else if (joinsBefore) runs.setWord(before, COUNT, this.#count(before) + 1)
+    else if (joinsBehind) {
+      runs.setDouble(behind, FIRST, number)
+      runs.setWord(behind, COUNT, this.#count(behind) + 1)
+    } else runs.setWord(runs.insert(number), COUNT, 1)
   }
 
   /** Takes at most `limit` numbers below `bound`, smallest first, into `into` from `at`; returns how many. */
   take(limit: number, bound: number, into: Float64Array, at: number): number {
+    const runs = this.#runs
     let taken = 0
-    while (taken < limit) {
-      const first = this.#head < this.#tail ? this.#firsts[this.#head]! : Infinity
-      const back = this.#returned.peekKey
-      if (back < first) {
-        if (back >= bound) break
-        into[at + taken++] = this.#returned.pop()
-      } else {
-        if (first >= bound) break
-        const edge = Math.min(bound, back, this.#removed.size > 0 ? first + 1 : Infinity)
-        const count = Math.min(this.#counts[this.#head]!, limit - taken, edge - first)
-        for (let i = 0; i < count; i++) into[at + taken + i] = first + i
-        taken += count
-        this.#advance(count)
-      }
-      if (this.#removed.size > 0) this.#settle()
+    while (taken < limit && taken < this.#size) {
+      const row = runs.first
+      const first = runs.key(row)
+      if (first >= bound) break
+      const count = Math.min(this.#count(row), limit - taken, bound - first)
+      for (let i = 0; i < count; i++) into[at + taken + i] = first + i
+      taken += count
+      this.#shorten(row, first + count, this.#count(row) - count)
     }
     this.#size -= taken
     return taken
@@ -77,106 +76,82 @@ export class ReadyList {
   /** Takes out a job that waits here. */
   remove(number: number): void {
     this.#size--
-    this.#removed.set(number, 1)
-    this.#settle()
+    const runs = this.#runs
+    const row = runs.floor(number)
+    const first = runs.key(row)
+    const end = this.#end(row)
+    if (first === number) return this.#shorten(row, number + 1, end - number - 1)
+    runs.setWord(row, COUNT, number - first)
+    if (end > number + 1) runs.setWord(runs.insert(number + 1), COUNT, end - number - 1)
   }
 
-  /** Whether the job waits in a run, where it needs no row of its own. */
-  inRuns(number: number): boolean {
-    const run = this.#runOf(number)
-    return run >= 0 && number < this.#firsts[run]! + this.#counts[run]! && this.#removed.find(number) < 0
+  has(number: number): boolean {
+    const row = this.#runs.floor(number)
+    return row >= 0 && number < this.#end(row)
   }
 
-  /** Calls `visit` for the numbers in runs from `from` up until it returns false. */
-  eachInRuns(from: number, visit: (number: number) => boolean): void {
-    for (let run = Math.max(this.#runOf(from), this.#head); run < this.#tail; run++) {
-      const end = this.#firsts[run]! + this.#counts[run]!
-      for (let number = Math.max(this.#firsts[run]!, from); number < end; number++) {
-        if (this.#removed.size > 0 && this.#removed.find(number) >= 0) continue
-        if (!visit(number)) return
+  /** Calls `visit` for the numbers from `from` up until it returns false. */
+  each(from: number, visit: (number: number) => boolean): void {
+    const runs = this.#runs
+    for (let row = Math.max(runs.floor(from), runs.first); row >= 0; row = runs.next(row)) {
+      const end = this.#end(row)
+      for (let number = Math.max(runs.key(row), from); number < end; number++) if (!visit(number)) return
+    }
+  }
+
+  freeze(): Frozen {
+    const pages = this.#runs.freeze()
+    const runs = this.#runs.size
+    return function* (out): Walk {
+      const { writer } = out
+      writePacked(writer, runs)
+      out.endItem()
+      let before = 0
+      for (const { doubles, words, from, to } of pages) {
+        for (let at = from; at < to; at++) {
+          writePacked(writer, doubles[at]! - before)
+          writePacked(writer, words[at]!)
+          out.endItem()
+          before = doubles[at]! + words[at]!
+        }
+        yield to - from
       }
     }
   }
 
-  /** The heap is not written: what waits outside the runs has a row in the job table, and is given back from there. */
-  write(writer: Writer): void {
-    writePacked(writer, this.#tail - this.#head)
-    let before = 0
-    for (let run = this.#head; run < this.#tail; run++) {
-      writePacked(writer, this.#firsts[run]! - before)
-      writePacked(writer, this.#counts[run]!)
-      before = this.#firsts[run]! + this.#counts[run]!
-    }
-    const removed = this.#removed.sorted().filter((number) => this.#covers(number))
-    writePacked(writer, removed.length)
-    before = 0
-    for (const number of removed) {
-      writePacked(writer, number - before)
-      before = number
-    }
-  }
-
-  static read(reader: Reader): ReadyList {
-    const list = new ReadyList()
-    const runs = readCount(reader, 2)
+  static *read(input: ImageReader, freezer?: Freezer): Walk<ReadyList> {
+    const list = new ReadyList(freezer)
+    const runs = input.count(2)
     let before = 0
     for (let i = 0; i < runs; i++) {
+      const reader = input.item()
       const first = readRising(reader, before)
       const count = readRising(reader, 0)
+      if (count > COUNT_MAX) throw new MalformedMessage('a run that is too long')
       list.push(first, count)
       before = first + count
-    }
-    const removed = readCount(reader)
-    before = 0
-    for (let i = 0; i < removed; i++) {
-      before = readRising(reader, before)
-      if (!list.inRuns(before)) throw new MalformedMessage('a removed job that is not there')
-      list.remove(before)
+      if (i % 128 === 127) yield 128
     }
     return list
   }
 
-  /** Drops cancelled numbers from the front, so that `next` is always a job that waits. */
-  #settle(): void {
-    while (this.#removed.size > 0 && this.#head < this.#tail && this.#removed.delete(this.#firsts[this.#head]!)) this.#advance(1)
-    while (this.#removed.size > 0 && this.#returned.size > 0 && this.#removed.delete(this.#returned.peekKey)) this.#returned.pop()
+  /** What is left of a run from `first` on. */
+  #shorten(row: number, first: number, count: number): void {
+    if (count === 0) return this.#runs.delete(row)
+    this.#runs.setDouble(row, FIRST, first)
+    this.#runs.setWord(row, COUNT, count)
   }
 
-  #advance(count: number): void {
-    const left = this.#counts[this.#head]! - count
-    if (left > 0) {
-      this.#firsts[this.#head] = this.#firsts[this.#head]! + count
-      this.#counts[this.#head] = left
-    } else if (++this.#head === this.#tail) this.#head = this.#tail = 0
+  #count(row: number): number {
+    return this.#runs.word(row, COUNT)
   }
 
-  #covers(number: number): boolean {
-    const run = this.#runOf(number)
-    return run >= 0 && number < this.#firsts[run]! + this.#counts[run]!
-  }
-
-  /** The last run that begins at or below `number`, or -1. */
-  #runOf(number: number): number {
-    let low = this.#head
-    let high = this.#tail
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#firsts[middle]! <= number) low = middle + 1
-      else high = middle
-    }
-    return low > this.#head ? low - 1 : -1
-  }
-
-  #makeRoom(): void {
-    const size = this.#tail - this.#head
-    const capacity = size * 2 > this.#firsts.length ? this.#firsts.length * 2 : this.#firsts.length
-    const firsts = new Float64Array(capacity)
-    const counts = new Float64Array(capacity)
-    firsts.set(this.#firsts.subarray(this.#head, this.#tail))
-    counts.set(this.#counts.subarray(this.#head, this.#tail))
-    this.#firsts = firsts
-    this.#counts = counts
-    this.#head = 0
-    this.#tail = size
+  #end(row: number): number {
+    return this.#runs.key(row) + this.#runs.word(row, COUNT)
   }
 }
+
+const FIRST = 0
+const COUNT = 0
+/** Of one run: a count is a word. */
+const COUNT_MAX = 0xffff_ffff

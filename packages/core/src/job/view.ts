@@ -24,17 +24,17 @@ export function viewJob(books: PartitionBooks, number: number, active: (number: 
   if (record < 0) return undefined
   const row = books.table.find(number)
   const table = books.table
-  const lease = row < 0 || table.states[row] === JobState.active ? active(number) : undefined
-  const lane = row >= 0 ? table.lanes[row]! : (lease?.lane ?? books.lanes.laneOfRun(number))
+  const lease = row < 0 || table.state(row) === JobState.active ? active(number) : undefined
+  const lane = row >= 0 ? table.lane(row) : (lease?.lane ?? books.lanes.laneOf(number))
   if (lane < 0) return undefined
-  const state = row >= 0 ? table.states[row]! : lease ? JobState.active : JobState.waiting
-  const time = row >= 0 ? table.times[row]! : 0
+  const state = row >= 0 ? table.state(row) : lease ? JobState.active : JobState.waiting
+  const time = row >= 0 ? table.time(row) : 0
   const isDead = state === JobState.dead
   return {
     number: number as JobNumber, name: books.names.text(laneName(lane)), state, priority: lanePriority(lane), token: (lease?.token ?? 0) as FencingToken,
-    attempt: row >= 0 ? table.attempts[row]! : lease ? 1 : 0, maxAttempts: books.maxAttempts(number), lostLeases: row >= 0 ? table.lostLeases[row]! : 0,
+    attempt: row >= 0 ? table.attempts(row) : lease ? 1 : 0, maxAttempts: books.maxAttempts(number), lostLeases: row >= 0 ? table.lostLeases(row) : 0,
     addedAt: books.batches.addedAt(record), dueAt: isDead ? 0 : time, endedAt: isDead ? time : 0,
-    result: undefined, error: books.errors.get(number), payload: undefined,
+    result: undefined, error: row >= 0 ? table.error(row) : undefined, payload: undefined,
   }
 }
 
@@ -52,24 +52,22 @@ export function selectJobs(books: PartitionBooks, filter: JobFilter, limit: numb
   if (name === undefined || limit === 0) return []
   const smallest = new Smallest(limit)
   const wanted = (state: number, lane: number): boolean => (filter.states.length === 0 || filter.states.includes(state)) && (name < 0 || laneName(lane) === name)
-  const offer = (number: number, state: number, lane: number): void => {
-    if (number >= filter.from && wanted(state, lane)) smallest.offer(number)
-  }
+  const offer = (number: number, state: number, lane: number): boolean => number < filter.from || !wanted(state, lane) || smallest.offer(number)
   const table = books.table
-  for (let row = 0; row < table.end; row++) if (table.numbers[row] !== 0) offer(table.numbers[row]!, table.states[row]!, table.lanes[row]!)
+  table.each(filter.from, offer)
   books.ended.each(offer)
   eachPlainActive((number, lane) => {
     if (table.find(number) < 0) offer(number, JobState.active, lane)
   })
   books.lanes.each((lane, list) => {
     if (!wanted(JobState.waiting, lane)) return
-    list.eachInRuns(filter.from, (number) => table.find(number) >= 0 || smallest.offer(number))
+    list.each(filter.from, (number) => table.find(number) >= 0 || smallest.offer(number))
   })
   return smallest.take()
 }
 
 function viewEnded(books: PartitionBooks, slot: number): JobView {
-  const job = books.ended.read(slot)
+  const job = books.ended.job(slot)
   return {
     number: job.number as JobNumber, name: books.names.text(laneName(job.lane)), state: job.state, priority: lanePriority(job.lane), token: 0 as FencingToken,
     attempt: job.attempt, maxAttempts: job.maxAttempts, lostLeases: job.lostLeases, addedAt: job.addedAt, dueAt: 0, endedAt: job.endedAt,

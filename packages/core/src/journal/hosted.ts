@@ -30,6 +30,8 @@ export class Hosted {
   suspect = false
   /** Durable. */
   snapshot: WrittenSnapshot | undefined
+  /** Begun and not ended: so many of its bytes were handed in. */
+  gathering: { readonly term: number; bytes: number } | undefined
   /** Its first records are written. */
   unfinished: WrittenSnapshot | undefined
   /** Its last record is in the group that is under way. */
@@ -80,6 +82,7 @@ export class Hosted {
     copy.sequence = this.sequence
     copy.suspect = this.suspect
     copy.snapshot = cloneSnapshot(this.snapshot)
+    copy.gathering = this.gathering && { ...this.gathering }
     copy.unfinished = cloneSnapshot(this.unfinished)
     copy.finishing = cloneSnapshot(this.finishing)
     copy.dropped = this.dropped
@@ -90,7 +93,7 @@ export class Hosted {
 
   mix(hash: Hash): void {
     hash.number(this.id).number(this.lastWritten).number(this.trimmedWritten).number(this.sequence).word(this.suspect ? 1 : 0)
-    hash.number(this.snapshot?.index ?? -1).number(this.ticketUnderWay).number(this.ticketGathered)
+    hash.number(this.snapshot?.index ?? -1).number(this.gathering?.bytes ?? -1).number(this.ticketUnderWay).number(this.ticketGathered)
     if (this.hardState) hash.bytes(encodeHardState(this.hardState))
     this.tail.mix(hash)
     this.survivors.mix(hash)

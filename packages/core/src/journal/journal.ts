@@ -10,7 +10,7 @@
 //! the very last group before a crash, while its trailer was not yet written, looks like a torn end.
 
 import type { Actor, Now } from '../actor.ts'
-import { assert } from '../assert.ts'
+import { assert, present } from '../assert.ts'
 import type { DeviceAnswer, DeviceOutbox } from '../device.ts'
 import { Hash } from '../hash.ts'
 import type { Random } from '../random.ts'
@@ -18,7 +18,6 @@ import { never, type Instant, type LogIndex, type ShardId, type Term } from '../
 import { Cache, type Cached, type CachedEntries, type JournalEntry } from './cache.ts'
 import { Hosted, NO_TICKET } from './hosted.ts'
 import { Reader } from './reader.ts'
-import { snapshotBody } from './rebuild.ts'
 import { RecordKind } from './record.ts'
 import { Rewriter, REWRITE_FROM_SEGMENTS } from './rewriter.ts'
 import { Recoverer, type RecoveredJournal } from './recovery.ts'
@@ -32,7 +31,7 @@ export interface JournalOptions {
   readonly random: Random
   /** Size of a segment file, a multiple of 512; 64 MiB by default. Entries may take half of it at most. */
   readonly segmentBytes?: number
-  /** Bound of the entries held in memory; 256 MiB by default. */
+  /** Bound of the entries held in memory; 64 MiB by default: a follower that lags further is served from the disk. */
   readonly cacheBytes?: number
   /** How much disk the journal may take in all; no bound by default. */
   readonly capacityBytes?: number
@@ -45,8 +44,10 @@ export type JournalInput =
   /** An index at or below an earlier one supersedes it and everything behind it. */
   | { readonly kind: 'append'; readonly shard: ShardId; readonly ticket: number; readonly entries: readonly JournalEntry[] }
   | { readonly kind: 'hardState'; readonly shard: ShardId; readonly ticket: number; readonly state: HardState }
-  /** The books without payloads; counts once it is durable, and then the one before it goes. */
-  | { readonly kind: 'snapshot'; readonly shard: ShardId; readonly ticket: number; readonly index: LogIndex; readonly term: Term; readonly configuration: Uint8Array; readonly bytes: Uint8Array }
+  /** A snapshot begins: the books without payloads, which follow in pieces. One that was begun before and has not ended is given up. */
+  | { readonly kind: 'snapshot'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly configuration: Uint8Array }
+  /** A piece of the snapshot begun last. With the `last` one it counts once that is durable, and then the snapshot before it goes. */
+  | { readonly kind: 'piece'; readonly shard: ShardId; readonly ticket: number; readonly bytes: Uint8Array; readonly last: boolean }
   /**
    * Live entries below a snapshot that came with it, found by index and no part of the log; or committed entries of the log whose
    * first place cannot be read, which are read here from now on.
@@ -56,8 +57,8 @@ export type JournalInput =
   | { readonly kind: 'recall'; readonly shard: ShardId; readonly entry: JournalEntry }
   /** The log up to `through`, which a durable snapshot covers, may go, but for the payloads of the entries in `keep` (sorted). */
   | { readonly kind: 'trim'; readonly shard: ShardId; readonly through: LogIndex; readonly keep: readonly LogIndex[] }
-  /** After recovery: of the entries at or below the snapshot only these (sorted) are live payloads. */
-  | { readonly kind: 'keep'; readonly shard: ShardId; readonly indexes: readonly LogIndex[] }
+  /** After recovery: of the entries from `from` to `through`, both at or below the snapshot, only these (sorted) are live payloads. */
+  | { readonly kind: 'keep'; readonly shard: ShardId; readonly from: LogIndex; readonly through: LogIndex; readonly indexes: readonly LogIndex[] }
   /** Kept or transferred payloads that nobody needs any more; entries still in the log are left alone. */
   | { readonly kind: 'release'; readonly shard: ShardId; readonly indexes: readonly LogIndex[] }
   /** The log starts anew behind the snapshot that was handed in before; all its entries go, payloads stay. */
@@ -82,8 +83,10 @@ export interface JournalOutbox extends DeviceOutbox {
 }
 
 export const SEGMENT_BYTES = 64 * 1024 * 1024
-export const CACHE_BYTES = 256 * 1024 * 1024
-/** A snapshot is cut into records of this size, or an eighth of a small segment. */
+export const CACHE_BYTES = 64 * 1024 * 1024
+/** With nothing else to do, the payloads of a segment that is emptied are looked for at this pace. */
+const LOOK_EVERY_MS = 1
+/** The pieces of a snapshot are cut into records of this size, or an eighth of a small segment. */
 export const SNAPSHOT_CHUNK_BYTES = 256 * 1024
 
 export class Journal implements Actor<JournalInput, JournalOutbox> {
@@ -100,6 +103,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   #space: Space
   /** Whoever listens was told that nothing becomes durable for want of room. */
   #toldStalled = false
+  #seenAt = 0
   #recoverer: Recoverer | undefined
   #recovered: RecoveredJournal | undefined
   #strays: readonly string[] = []
@@ -118,7 +122,8 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
 
   get wakeAt(): Instant {
     if (this.#phase === 'opening') return this.#writer.retryAt
-    return this.#phase === 'running' ? Math.min(this.#writer.trailerAt, this.#writer.retryAt, this.#space.askAt) as Instant : never
+    if (this.#phase !== 'running') return never
+    return Math.min(this.#writer.trailerAt, this.#writer.retryAt, this.#space.askAt, this.#rewriter.isLooking ? this.#seenAt + LOOK_EVERY_MS : Infinity) as Instant
   }
 
   /** Bytes that can still be written before the disk, or the capacity, is used up. */
@@ -144,6 +149,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
   }
 
   receive(now: Now, input: JournalInput, outbox: JournalOutbox): void {
+    this.#seenAt = now.monotonic
     if (this.#phase === 'failed') return
     if (input.kind === 'device') return this.#answer(now, input.answer, outbox)
     if (input.kind === 'start') return this.#start(outbox)
@@ -156,6 +162,8 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
         return this.#hardState(this.#hosted(input.shard), input.ticket, input.state)
       case 'snapshot':
         return this.#snapshot(this.#hosted(input.shard), input)
+      case 'piece':
+        return this.#piece(this.#hosted(input.shard), input)
       case 'payloads':
         return this.#payloads(this.#hosted(input.shard), input.ticket, input.entries, outbox)
       case 'recall':
@@ -163,7 +171,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
       case 'trim':
         return this.#trim(input.shard, input.through, input.keep)
       case 'keep':
-        return this.#keep(input.shard, input.indexes)
+        return this.#keep(input.shard, input.from, input.through, input.indexes)
       case 'release':
         return this.#release(input.shard, input.indexes)
       case 'reset':
@@ -179,7 +187,10 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
 
   wake(now: Now, outbox: JournalOutbox): void {
     if (this.#phase === 'opening' || this.#phase === 'running') this.#writer.wake(now.monotonic, outbox)
-    if (this.#phase === 'running' && this.#space.askAt <= now.monotonic) this.#space.ask(outbox)
+    if (this.#phase !== 'running') return
+    if (this.#space.askAt <= now.monotonic) this.#space.ask(outbox)
+    this.#seenAt = now.monotonic
+    this.#recycle(outbox)
   }
 
   /** The entries from `from` to `to`, both included, as far as they are in memory and within `maxBytes`, but at least one; undefined where the first is not in memory. */
@@ -248,6 +259,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     copy.#reader = this.#reader.clone(copy.#segments, copy.#cache, twin, copy.#request)
     copy.#space = this.#space.clone(copy.#request)
     copy.#toldStalled = this.#toldStalled
+    copy.#seenAt = this.#seenAt
     copy.#rewriter = this.#rewriter.clone(copy.#segments, copy.#writer, twin, copy.#request)
     return copy as this
   }
@@ -385,16 +397,26 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     this.#gather(RecordKind.hardState, shard, 0, 0, encodeHardState(state), ticket)
   }
 
-  #snapshot(shard: Hosted, { index, term, configuration, bytes, ticket }: Extract<JournalInput, { kind: 'snapshot' }>): void {
+  #snapshot(shard: Hosted, { index, term, configuration }: Extract<JournalInput, { kind: 'snapshot' }>): void {
+    this.#checkSize(configuration)
+    shard.gathering = { term, bytes: 0 }
+    this.#gather(RecordKind.snapshot, shard, index, term, configuration, NO_TICKET)
+  }
+
+  #piece(shard: Hosted, { ticket, bytes, last }: Extract<JournalInput, { kind: 'piece' }>): void {
+    const snapshot = present(shard.gathering, 'a piece belongs to a snapshot that was begun')
     const chunkBytes = Math.min(SNAPSHOT_CHUNK_BYTES, this.#segmentBytes >> 3)
-    const body = snapshotBody(bytes.length, configuration)
-    this.#space.noteSnapshot(bytes.length)
-    this.#checkSize(body)
-    this.#gather(RecordKind.snapshot, shard, index, term, body, bytes.length === 0 ? ticket : NO_TICKET, undefined, bytes.length === 0)
     for (let at = 0; at < bytes.length; at += chunkBytes) {
-      const final = at + chunkBytes >= bytes.length
-      this.#gather(RecordKind.chunk, shard, at, term, bytes.subarray(at, at + chunkBytes), final ? ticket : NO_TICKET, undefined, final)
+      const chunk = bytes.subarray(at, at + chunkBytes)
+      const isEnd = at + chunkBytes >= bytes.length && !last
+      this.#gather(RecordKind.chunk, shard, snapshot.bytes, snapshot.term, chunk, isEnd ? ticket : NO_TICKET)
+      snapshot.bytes += chunk.length
     }
+    if (bytes.length === 0 && !last) return this.#gather(TICKET_ONLY, shard, 0, 0, NOTHING, ticket)
+    if (!last) return
+    shard.gathering = undefined
+    this.#space.noteSnapshot(snapshot.bytes)
+    this.#gather(RecordKind.complete, shard, snapshot.bytes, snapshot.term, NOTHING, ticket, undefined, true)
   }
 
   #payloads(shard: Hosted, ticket: number, entries: readonly JournalEntry[], outbox: JournalOutbox): void {
@@ -437,14 +459,14 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     }
   }
 
-  #keep(id: ShardId, indexes: readonly number[]): void {
+  #keep(id: ShardId, from: number, through: number, indexes: readonly number[]): void {
     const shard = this.#shards.get(id)
     if (!shard) return
-    const through = shard.snapshot?.index ?? 0
-    shard.survivors.keepOnly(indexes, through, this.#segments)
+    assert(through <= (shard.snapshot?.index ?? 0), 'only what a durable snapshot covers is let go')
+    shard.survivors.keepOnly(indexes, from, through, this.#segments)
     const kept = new Set(indexes)
-    const gone = [...shard.entries.keys()].filter((index) => index < shard.tail.first && index <= through && !kept.has(index))
-    for (const index of gone) this.#uncache(shard, index)
+    const cached = shard.entries.size < through - from ? [...shard.entries.keys()] : Array.from({ length: through - from + 1 }, (_, at) => from + at)
+    for (const index of cached) if (index >= from && index <= through && index < shard.tail.first && !kept.has(index)) this.#uncache(shard, index)
   }
 
   #release(id: ShardId, indexes: readonly number[]): void {

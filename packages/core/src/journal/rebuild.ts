@@ -7,7 +7,7 @@
 
 import type { ShardId, Term, LogIndex } from '../units.ts'
 import { FIRST_SEQUENCE, Hosted, NO_TICKET, sequenceAfter } from './hosted.ts'
-import { RecordKind, readWhole, type RecordHeader } from './record.ts'
+import { RecordKind, type RecordHeader } from './record.ts'
 import { decodeBounds, decodeHardState, type HardState } from './state.ts'
 import type { SegmentUse } from './tail.ts'
 import type { Gathered } from './writer.ts'
@@ -16,7 +16,8 @@ export interface RecoveredSnapshot {
   readonly index: LogIndex
   readonly term: Term
   readonly configuration: Uint8Array
-  readonly bytes: Uint8Array
+  /** The books, cut as they were written: for whoever restores them, who takes them out. */
+  readonly pieces: Uint8Array[]
 }
 
 /** From `index` on, up to the next run, entries are of `term`. */
@@ -48,7 +49,6 @@ interface Assembly {
   readonly index: number
   readonly term: number
   readonly at: number
-  readonly total: number
   readonly configuration: Uint8Array
   readonly chunks: Uint8Array[]
   readonly segments: number[]
@@ -172,6 +172,9 @@ export class Rebuild {
       case RecordKind.chunk:
         snapshot = chunk(shard, header, body, place)
         break
+      case RecordKind.complete:
+        snapshot = endSnapshot(shard, header, place)
+        break
       case RecordKind.reset:
         reset(shard, header)
         break
@@ -192,7 +195,7 @@ export class Rebuild {
       shard.rotten.push({ index: header.index, place })
     } else if (header.kind === RecordKind.payload) {
       shard.hosted.survivors.put(header.index, place.segment, place.offset, header.length, UNCOUNTED)
-    } else if (header.kind === RecordKind.snapshot || header.kind === RecordKind.chunk) {
+    } else if (isOfSnapshot(header.kind)) {
       const index = header.kind === RecordKind.snapshot ? header.index : (shard.partial?.index ?? 0)
       shard.snapshotTold = Math.max(shard.snapshotTold, index)
       shard.partial = undefined
@@ -277,7 +280,7 @@ export class Rebuild {
   }
 
   #carry(shard: Rebuilt, header: RecordHeader, body: Uint8Array, place: Place, snapshot: Assembly | undefined): void {
-    if ((header.kind === RecordKind.snapshot || header.kind === RecordKind.chunk) && !snapshot) return
+    if (isOfSnapshot(header.kind) && !snapshot) return
     const record: Gathered = {
       kind: header.kind as RecordKind,
       shard: shard.hosted,
@@ -286,7 +289,7 @@ export class Rebuild {
       body: body.slice(),
       ticket: NO_TICKET,
       cached: undefined,
-      final: snapshot !== undefined && snapshot.received === snapshot.total,
+      final: header.kind === RecordKind.complete,
       stale: false,
       replaces: 0,
     }
@@ -296,17 +299,8 @@ export class Rebuild {
 
 /** The counts are taken once, when all is known. */
 const UNCOUNTED: SegmentUse = { need() {}, free() {} }
-const SNAPSHOT_LENGTH_BYTES = 8
 
-/** The body that begins a snapshot: how many bytes follow in chunks, and the configuration. */
-export function snapshotBody(total: number, configuration: Uint8Array): Uint8Array {
-  const body = new Uint8Array(SNAPSHOT_LENGTH_BYTES + configuration.length)
-  const view = new DataView(body.buffer)
-  view.setUint32(0, total >>> 0, true)
-  view.setUint32(4, Math.floor(total / 2 ** 32), true)
-  body.set(configuration, SNAPSHOT_LENGTH_BYTES)
-  return body
-}
+const isOfSnapshot = (kind: number): boolean => kind === RecordKind.snapshot || kind === RecordKind.chunk || kind === RecordKind.complete
 
 function hardState(shard: Rebuilt, body: Uint8Array, place: Place): void {
   const state = decodeHardState(body)
@@ -365,34 +359,31 @@ function reset(shard: Rebuilt, header: RecordHeader): void {
   shard.last = index
 }
 
-function beginSnapshot(shard: Rebuilt, header: RecordHeader, body: Uint8Array, place: Place): Assembly | undefined {
-  shard.partial = undefined
-  if (body.length < SNAPSHOT_LENGTH_BYTES) return undefined
-  const total = readWhole(new DataView(body.buffer, body.byteOffset, body.length), 0)
-  const configuration = body.slice(SNAPSHOT_LENGTH_BYTES)
+function beginSnapshot(shard: Rebuilt, header: RecordHeader, body: Uint8Array, place: Place): Assembly {
   const { index, term } = header
-  shard.partial = { index, term, at: place.position, total, configuration, chunks: [], segments: [place.segment], received: 0 }
-  return endSnapshot(shard)
+  return (shard.partial = { index, term, at: place.position, configuration: body.slice(), chunks: [], segments: [place.segment], received: 0 })
 }
 
 function chunk(shard: Rebuilt, header: RecordHeader, body: Uint8Array, place: Place): Assembly | undefined {
-  const partial = shard.partial
-  if (!partial || header.index !== partial.received) {
-    shard.partial = undefined
-    return undefined
-  }
+  const partial = partialAt(shard, header.index, place)
+  if (partial === undefined) return undefined
   partial.chunks.push(body.slice())
   partial.received += body.length
-  if (!partial.segments.includes(place.segment)) partial.segments.push(place.segment)
-  return endSnapshot(shard)
+  return partial
 }
 
-function endSnapshot(shard: Rebuilt): Assembly | undefined {
-  const partial = shard.partial
-  if (partial && partial.received === partial.total) {
-    shard.complete = partial
-    shard.partial = undefined
-  }
+function endSnapshot(shard: Rebuilt, header: RecordHeader, place: Place): Assembly | undefined {
+  const partial = partialAt(shard, header.index, place)
+  shard.partial = undefined
+  if (partial !== undefined) shard.complete = partial
+  return partial
+}
+
+/** The snapshot begun last, where everything before this place of it has come; else it is given up. */
+function partialAt(shard: Rebuilt, received: number, place: Place): Assembly | undefined {
+  const { partial } = shard
+  if (partial?.received !== received) return (shard.partial = undefined)
+  if (!partial.segments.includes(place.segment)) partial.segments.push(place.segment)
   return partial
 }
 
@@ -425,7 +416,7 @@ function settle(shard: Rebuilt, baseOf: (segment: number) => number): RecoveredS
       index: complete.index as LogIndex,
       term: complete.term as Term,
       configuration: complete.configuration,
-      bytes: joined(complete.chunks, complete.total),
+      pieces: complete.chunks,
     },
     first: tail.first as LogIndex,
     last: tail.last as LogIndex,
@@ -474,14 +465,4 @@ function runsOf(shard: Rebuilt): readonly TermRun[] {
     runs.push({ index: Math.max(run.index, first) as LogIndex, term: run.term as Term })
   }
   return runs
-}
-
-function joined(chunks: readonly Uint8Array[], total: number): Uint8Array {
-  const bytes = new Uint8Array(total)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
 }

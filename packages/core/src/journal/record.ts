@@ -30,7 +30,7 @@ export const RecordKind = {
   mark: 4,
   entry: 5,
   hardState: 6,
-  /** Begins a snapshot: `index` and `term` are its own, the body its length and configuration. */
+  /** Begins a snapshot: `index` and `term` are its own, the body is its configuration. */
   snapshot: 7,
   /** A piece of the snapshot begun last; `index` is its offset in bytes. */
   chunk: 8,
@@ -42,10 +42,12 @@ export const RecordKind = {
   drop: 11,
   /** The log up to `index` is no longer needed as such; on the disk before any segment goes for that reason. */
   trim: 12,
+  /** Ends the snapshot begun last, which only now counts; `index` is its length in bytes. */
+  complete: 13,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 
-const KIND_MAX = RecordKind.trim
+const KIND_MAX = RecordKind.complete
 const TERM_LIMIT = 2 ** 48
 const WORD = 2 ** 32
 

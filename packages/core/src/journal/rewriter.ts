@@ -15,7 +15,9 @@ export const REWRITE_FROM_SEGMENTS = 4
 /** Sparse: less than this part of a segment is still needed. So each new segment brings at most a quarter of one along. */
 export const SPARSE_PART = 1 / 4
 /** One piece, so that moving never holds the loop nor the groups of others for long. */
-export const MOVE_BYTES_MAX = 1024 * 1024
+export const MOVE_BYTES_MAX = 512 * 1024
+/** Payloads looked at in one step, to see which of them are in the segment. */
+const LOOK_MAX = 4096
 
 interface Move {
   readonly shard: Hosted
@@ -28,7 +30,10 @@ export class Rewriter {
   readonly #writer: Writer
   readonly #request: () => number
   #victim = 0
-  /** By offset, from the front. */
+  /** Whose payloads are still to be looked at, the first of them from `#from` on. */
+  #shards: Hosted[] = []
+  #from = 0
+  /** Found in the victim, by offset. */
   #moves: Move[] = []
   #read: { readonly request: number; readonly at: number; readonly moves: readonly Move[] } | undefined
   /** What was gathered with the piece before this is flushed first. */
@@ -47,19 +52,23 @@ export class Rewriter {
     if (!sparsest) return
     sparsest.rewritten = true
     this.#victim = sparsest.number
-    for (const shard of shards) {
-      for (const index of shard.survivors.within(sparsest.number)) this.#moves.push({ shard, index, offset: shard.survivors.find(index)!.offset })
-    }
-    this.#moves.sort((a, b) => a.offset - b.offset)
+    this.#shards = [...shards]
+    this.#from = 0
   }
 
-  /** Reads the next piece once the one before is on the disk. */
+  /** Has payloads to look at, and nothing that it waits for. */
+  get isLooking(): boolean {
+    return this.#victim !== 0 && !this.#read && this.#segments.flushed >= this.#after
+  }
+
+  /** Looks for what is to be moved, or reads the next piece of it, once the one before is on the disk. */
   advance(outbox: DeviceOutbox): void {
-    if (this.#victim === 0 || this.#read || this.#segments.flushed < this.#after) return
+    if (!this.isLooking) return
     this.#moves = this.#moves.filter((move) => this.#lives(move))
+    if (this.#moves.length === 0) this.#look()
     const first = this.#moves[0]
     if (!first) {
-      this.#victim = 0
+      if (this.#shards.length === 0) this.#victim = 0
       return
     }
     let count = 0
@@ -90,6 +99,8 @@ export class Rewriter {
     const copy = new Rewriter(segments, writer, request)
     const renew = (move: Move): Move => ({ ...move, shard: twin(move.shard) })
     copy.#victim = this.#victim
+    copy.#shards = this.#shards.map(twin)
+    copy.#from = this.#from
     copy.#moves = this.#moves.map(renew)
     copy.#read = this.#read && { ...this.#read, moves: this.#read.moves.map(renew) }
     copy.#after = this.#after
@@ -97,7 +108,17 @@ export class Rewriter {
   }
 
   mix(hash: Hash): void {
-    hash.number(this.#victim).number(this.#moves.length).number(this.#read?.request ?? 0).number(this.#after)
+    hash.number(this.#victim).number(this.#shards.length).number(this.#from).number(this.#moves.length).number(this.#read?.request ?? 0).number(this.#after)
+  }
+
+  #look(): void {
+    const shard = this.#shards[0]
+    if (shard === undefined) return
+    const { indexes, next } = shard.dropped ? NOTHING_LEFT : shard.survivors.within(this.#victim, this.#from, LOOK_MAX)
+    for (const index of indexes) this.#moves.push({ shard, index, offset: shard.survivors.find(index)!.offset })
+    this.#moves.sort((a, b) => a.offset - b.offset)
+    this.#from = next === Infinity ? 0 : next
+    if (next === Infinity) this.#shards.shift()
   }
 
   #sparsest(): Segment | undefined {
@@ -126,3 +147,5 @@ export class Rewriter {
     })
   }
 }
+
+const NOTHING_LEFT = { indexes: [], next: Infinity } as const

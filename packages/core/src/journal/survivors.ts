@@ -1,173 +1,162 @@
-//! Entries that the log no longer needs but a live job's payload does: where they are on disk, in sorted typed arrays of 20
-//! bytes each. Removal only marks; the arrays are packed when half of them is marked.
+//! Entries that the log no longer needs but a live job's payload does: where they are on disk, as runs.
+//!
+//!   [first index, count, segment, offset, length]     entries of one length with rising indexes, one record behind the other
+//!
+//! So adds of one job each, which are all alike, cost next to nothing while they were written in large groups, and never more
+//! than 24 bytes each.
 
 import type { Hash } from '../hash.ts'
+import { Rows } from '../rows.ts'
+import { recordBytes } from './record.ts'
 import type { Location, SegmentUse } from './tail.ts'
 
 export class Survivors {
-  #count = 0
-  #removed = 0
-  #index = new Float64Array(INITIAL)
-  /** 0 marks a removed one. */
-  #segment = new Uint32Array(INITIAL)
-  #offset = new Uint32Array(INITIAL)
-  #length = new Uint32Array(INITIAL)
+  #runs = new Rows(1, 4)
+  #size = 0
 
   get size(): number {
-    return this.#count - this.#removed
+    return this.#size
   }
 
   has(index: number): boolean {
-    return this.#slot(index) >= 0
+    return this.#runOf(index) >= 0
   }
 
   find(index: number): Location | undefined {
-    const slot = this.#slot(index)
-    return slot < 0 ? undefined : { segment: this.#segment[slot]!, offset: this.#offset[slot]!, length: this.#length[slot]! }
+    const run = this.#runOf(index)
+    if (run < 0) return undefined
+    const length = this.#runs.word(run, LENGTH)
+    return { segment: this.#runs.word(run, SEGMENT), offset: this.#runs.word(run, OFFSET) + (index - this.#runs.key(run)) * recordBytes(length), length }
   }
 
   /** Takes over the claim on the segment; an earlier place of the same index gives up its own. */
   put(index: number, segment: number, offset: number, length: number, use: SegmentUse): void {
-    let slot = this.#lowerBound(index)
-    if (slot < this.#count && this.#index[slot] === index) {
-      if (this.#segment[slot] === 0) this.#removed--
-      else use.free(this.#segment[slot]!, this.#length[slot]!)
-    } else slot = this.#insert(slot)
-    this.#index[slot] = index
-    this.#segment[slot] = segment
-    this.#offset[slot] = offset
-    this.#length[slot] = length
+    this.remove(index, use)
+    this.#size++
+    const runs = this.#runs
+    const before = runs.floor(index)
+    if (before >= 0 && this.#end(before) === index && runs.word(before, SEGMENT) === segment && runs.word(before, LENGTH) === length) {
+      const count = runs.word(before, COUNT)
+      if (runs.word(before, OFFSET) + count * recordBytes(length) === offset) return runs.setWord(before, COUNT, count + 1)
+    }
+    this.#insert(index, 1, segment, offset, length)
   }
 
   remove(index: number, use: SegmentUse): void {
-    const slot = this.#slot(index)
-    if (slot < 0) return
-    this.#mark(slot, use)
-    this.#pack()
+    const runs = this.#runs
+    const run = this.#runOf(index)
+    if (run < 0) return
+    this.#size--
+    const segment = runs.word(run, SEGMENT)
+    const length = runs.word(run, LENGTH)
+    use.free(segment, length)
+    const first = runs.key(run)
+    const offset = runs.word(run, OFFSET)
+    const behind = this.#end(run) - index - 1
+    if (index === first) {
+      if (behind === 0) return runs.delete(run)
+      runs.setDouble(run, 0, index + 1)
+      runs.setWord(run, OFFSET, offset + recordBytes(length))
+      runs.setWord(run, COUNT, behind)
+      return
+    }
+    runs.setWord(run, COUNT, index - first)
+    if (behind > 0) this.#insert(index + 1, behind, segment, offset + (index + 1 - first) * recordBytes(length), length)
   }
 
-  /** Of those up to `through`, keeps only the ones in `indexes`, which is sorted. */
-  keepOnly(indexes: readonly number[], through: number, use: SegmentUse): void {
+  /** Of those from `from` to `through`, keeps only the ones in `indexes`, which is sorted. */
+  keepOnly(indexes: readonly number[], from: number, through: number, use: SegmentUse): void {
     let next = 0
-    for (let slot = 0; slot < this.#count && this.#index[slot]! <= through; slot++) {
-      const index = this.#index[slot]!
+    for (let index = this.atOrAfter(from); index <= through; index = this.atOrAfter(index + 1)) {
       while (next < indexes.length && indexes[next]! < index) next++
-      if (this.#segment[slot] !== 0 && indexes[next] !== index) this.#mark(slot, use)
+      if (indexes[next] !== index) this.remove(index, use)
     }
-    this.#pack()
   }
 
   truncate(from: number, use: SegmentUse): void {
-    const first = this.#lowerBound(from)
-    for (let slot = first; slot < this.#count; slot++) {
-      if (this.#segment[slot] === 0) this.#removed--
-      else use.free(this.#segment[slot]!, this.#length[slot]!)
+    const runs = this.#runs
+    for (let run = runs.last; run >= 0 && this.#end(run) > from; run = runs.last) {
+      const kept = Math.max(0, from - runs.key(run))
+      for (let count = runs.word(run, COUNT); count > kept; count--) use.free(runs.word(run, SEGMENT), runs.word(run, LENGTH))
+      this.#size -= runs.word(run, COUNT) - kept
+      if (kept === 0) runs.delete(run)
+      else runs.setWord(run, COUNT, kept)
     }
-    this.#count = first
   }
 
   /** The lowest index held that is `from` or above, or Infinity. */
   atOrAfter(from: number): number {
-    for (let slot = this.#lowerBound(from); slot < this.#count; slot++) if (this.#segment[slot] !== 0) return this.#index[slot]!
-    return Infinity
+    const runs = this.#runs
+    const run = runs.floor(from)
+    if (run >= 0 && from < this.#end(run)) return from
+    const next = run < 0 ? runs.first : runs.next(run)
+    return next < 0 ? Infinity : runs.key(next)
   }
 
-  /** The indexes of those in a segment. */
-  within(segment: number): readonly number[] {
+  /** Looks at runs in order, about `most` entries and no more runs, from `from` on: the indexes of those in a segment, and where to go on, Infinity at the end. */
+  within(segment: number, from: number, most: number): { readonly indexes: readonly number[]; readonly next: number } {
+    const runs = this.#runs
     const indexes: number[] = []
-    for (let slot = 0; slot < this.#count; slot++) if (this.#segment[slot] === segment) indexes.push(this.#index[slot]!)
-    return indexes
+    let next = this.atOrAfter(from)
+    for (let looked = 0; looked < most && next < Infinity; looked++) {
+      const run = runs.floor(next)
+      const end = this.#end(run)
+      if (runs.word(run, SEGMENT) === segment) {
+        const until = Math.min(end, next + most)
+        looked += until - next
+        while (next < until) indexes.push(next++)
+      } else next = end
+      next = this.atOrAfter(next)
+    }
+    return { indexes, next }
   }
 
   /** Claims the segment of every entry. */
   claim(use: SegmentUse): void {
-    for (let slot = 0; slot < this.#count; slot++) if (this.#segment[slot] !== 0) use.need(this.#segment[slot]!, this.#length[slot]!)
+    const runs = this.#runs
+    for (let run = runs.first; run >= 0; run = runs.next(run)) {
+      for (let count = runs.word(run, COUNT); count > 0; count--) use.need(runs.word(run, SEGMENT), runs.word(run, LENGTH))
+    }
   }
 
   clone(): Survivors {
     const copy = new Survivors()
-    copy.#count = this.#count
-    copy.#removed = this.#removed
-    copy.#index = this.#index.slice()
-    copy.#segment = this.#segment.slice()
-    copy.#offset = this.#offset.slice()
-    copy.#length = this.#length.slice()
+    copy.#runs = this.#runs.clone()
+    copy.#size = this.#size
     return copy
   }
 
   mix(hash: Hash): void {
+    const runs = this.#runs
     hash.number(this.size)
-    for (let slot = 0; slot < this.#count; slot++) {
-      if (this.#segment[slot] !== 0) hash.number(this.#index[slot]!).word(this.#segment[slot]!).word(this.#offset[slot]!)
+    for (let run = runs.first; run >= 0; run = runs.next(run)) {
+      hash.number(runs.key(run))
+      for (const column of [COUNT, SEGMENT, OFFSET, LENGTH]) hash.word(runs.word(run, column))
     }
   }
 
-  #slot(index: number): number {
-    const slot = this.#lowerBound(index)
-    return slot < this.#count && this.#index[slot] === index && this.#segment[slot] !== 0 ? slot : -1
+  #insert(index: number, count: number, segment: number, offset: number, length: number): void {
+    const run = this.#runs.insert(index)
+    this.#runs.setWord(run, COUNT, count)
+    this.#runs.setWord(run, SEGMENT, segment)
+    this.#runs.setWord(run, OFFSET, offset)
+    this.#runs.setWord(run, LENGTH, length)
   }
 
-  #lowerBound(index: number): number {
-    let low = 0
-    let high = this.#count
-    // Nearly every insertion is behind the last.
-    if (high > 0 && this.#index[high - 1]! < index) return high
-    while (low < high) {
-      const middle = (low + high) >>> 1
-      if (this.#index[middle]! < index) low = middle + 1
-      else high = middle
-    }
-    return low
+  #runOf(index: number): number {
+    const run = this.#runs.floor(index)
+    return run >= 0 && index < this.#end(run) ? run : -1
   }
 
-  #insert(slot: number): number {
-    if (this.#count === this.#index.length) this.#resize(this.#count * 2)
-    if (slot < this.#count) {
-      this.#index.copyWithin(slot + 1, slot, this.#count)
-      this.#segment.copyWithin(slot + 1, slot, this.#count)
-      this.#offset.copyWithin(slot + 1, slot, this.#count)
-      this.#length.copyWithin(slot + 1, slot, this.#count)
-    }
-    this.#count++
-    return slot
-  }
-
-  #mark(slot: number, use: SegmentUse): void {
-    use.free(this.#segment[slot]!, this.#length[slot]!)
-    this.#segment[slot] = 0
-    this.#removed++
-  }
-
-  #pack(): void {
-    if (this.#removed <= INITIAL || this.#removed * 2 < this.#count) return
-    let to = 0
-    for (let from = 0; from < this.#count; from++) {
-      if (this.#segment[from] === 0) continue
-      this.#index[to] = this.#index[from]!
-      this.#segment[to] = this.#segment[from]!
-      this.#offset[to] = this.#offset[from]!
-      this.#length[to] = this.#length[from]!
-      to++
-    }
-    this.#count = to
-    this.#removed = 0
-    if (this.#index.length > INITIAL && to * 4 < this.#index.length) this.#resize(Math.max(INITIAL, to * 2))
-  }
-
-  #resize(capacity: number): void {
-    const index = new Float64Array(capacity)
-    index.set(this.#index.subarray(0, this.#count))
-    this.#index = index
-    this.#segment = resized(this.#segment, this.#count, capacity)
-    this.#offset = resized(this.#offset, this.#count, capacity)
-    this.#length = resized(this.#length, this.#count, capacity)
+  /** Behind the last index of a run. */
+  #end(run: number): number {
+    return this.#runs.key(run) + this.#runs.word(run, COUNT)
   }
 }
 
-const INITIAL = 16
-
-function resized(words: Uint32Array, count: number, capacity: number): Uint32Array<ArrayBuffer> {
-  const copy = new Uint32Array(capacity)
-  copy.set(words.subarray(0, count))
-  return copy
-}
+const COUNT = 0
+const SEGMENT = 1
+/** Of the first record's header. */
+const OFFSET = 2
+/** Of each body. */
+const LENGTH = 3

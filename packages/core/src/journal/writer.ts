@@ -20,8 +20,8 @@ import { ANCHOR_BYTES, encodeAnchor, encodeHead, segmentFile, spareFile, type Se
 import { type Segment, type Segments, SPARES_MAX } from './segments.ts'
 import { encodeBounds } from './state.ts'
 
-/** A group is one write; a larger one would keep what gathers behind it waiting. */
-export const GROUP_BYTES_MAX = 8 * 1024 * 1024
+/** A group is one write; a larger one would keep what gathers behind it waiting, and its checks would hold the loop. */
+export const GROUP_BYTES_MAX = 2 * 1024 * 1024
 /** And no more records than this, so that framing one never holds the loop for long. */
 export const GROUP_RECORDS_MAX = 16_384
 /** The trailer must follow within 50 ms of the last group. */
@@ -307,6 +307,7 @@ export class Writer {
         this.#holdSnapshot(record, segment)
         return
       case RecordKind.chunk:
+      case RecordKind.complete:
         this.#holdSnapshot(record, segment)
     }
   }

@@ -7,6 +7,14 @@ export interface Holder {
   leases: number
 }
 
+/** A group as it was at some moment: what never changes is the group's, the rest is kept. */
+export interface HeldGroup {
+  readonly group: LeaseGroup
+  readonly live: number
+  readonly gone: Uint8Array
+  readonly deadlines: Float64Array | undefined
+}
+
 export class LeaseGroup {
   readonly token: number
   readonly holder: Holder
@@ -22,10 +30,12 @@ export class LeaseGroup {
   readonly #lane: number
   /** Undefined where all jobs are of one lane. */
   readonly #lanes: Uint32Array | undefined
-  readonly #gone: Uint8Array
+  #gone: Uint8Array
   readonly #deadline: number
   /** Undefined while all have the same. */
   #deadlines: Float64Array | undefined
+  /** A snapshot may want them as they are: they are copied before they are changed. */
+  #shared = false
 
   /** `numbers` rise; they and `lanes` are the group's from now on. */
   constructor(token: number, holder: Holder, leaseMs: number, deadline: number, numbers: Float64Array, lanes: Uint32Array) {
@@ -73,13 +83,24 @@ export class LeaseGroup {
   }
 
   deadline(position: number): number {
-    return this.#deadlines === undefined ? this.#deadline : this.#deadlines[position]!
+    return this.deadlineIn(this.#deadlines, position)
+  }
+
+  /** With the deadlines of another moment. */
+  deadlineIn(deadlines: Float64Array | undefined, position: number): number {
+    return deadlines === undefined ? this.#deadline : deadlines[position]!
+  }
+
+  hold(): HeldGroup {
+    this.#shared = true
+    return { group: this, live: this.live, gone: this.#gone, deadlines: this.#deadlines }
   }
 
   /** Extends one lease; never shortens it. Returns the deadline that holds. */
   extend(position: number, deadline: number): number {
     const held = this.deadline(position)
     if (deadline <= held) return held
+    this.#own()
     this.#deadlines ??= new Float64Array(this.size).fill(this.#deadline)
     this.#deadlines[position] = deadline
     return deadline
@@ -94,8 +115,16 @@ export class LeaseGroup {
   }
 
   drop(position: number): void {
+    this.#own()
     this.#gone[position] = 1
     this.live--
+  }
+
+  #own(): void {
+    if (!this.#shared) return
+    this.#shared = false
+    this.#gone = this.#gone.slice()
+    this.#deadlines = this.#deadlines?.slice()
   }
 }
 

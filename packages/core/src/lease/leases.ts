@@ -6,9 +6,11 @@
 //! heap nothing.
 
 import { Heap } from '../heap.ts'
-import { MalformedMessage, type Reader, type Writer } from '../message/layout.ts'
-import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
-import { type Holder, LeaseGroup } from './group.ts'
+import type { Frozen, ImageReader, ImageWriter, Walk } from '../message/image.ts'
+import { ITEMS_MAX } from '../message/jobs.ts'
+import { MalformedMessage } from '../message/layout.ts'
+import { readPacked, readRising, writePacked } from '../message/packed.ts'
+import { type HeldGroup, type Holder, LeaseGroup } from './group.ts'
 
 export interface HeldLease {
   readonly number: number
@@ -145,19 +147,25 @@ export class Leases {
     return undefined
   }
 
-  write(writer: Writer): void {
-    let groups = 0
-    for (const first of this.#groups.values()) for (let group: LeaseGroup | undefined = first; group !== undefined; group = group.next) if (group.live > 0) groups++
-    writePacked(writer, groups)
+  freeze(): Frozen {
+    const groups: HeldGroup[] = []
     for (const first of this.#groups.values()) {
-      for (let group: LeaseGroup | undefined = first; group !== undefined; group = group.next) if (group.live > 0) writeGroup(writer, group)
+      for (let group: LeaseGroup | undefined = first; group !== undefined; group = group.next) if (group.live > 0) groups.push(group.hold())
+    }
+    return function* (out): Walk {
+      writePacked(out.writer, groups.length)
+      out.endItem()
+      for (const group of groups) {
+        writeGroup(out, group)
+        yield group.gone.length
+      }
     }
   }
 
-  static read(reader: Reader): Leases {
+  static *read(input: ImageReader): Walk<Leases> {
     const leases = new Leases()
-    const groups = readCount(reader, 14)
-    for (let i = 0; i < groups; i++) readGroup(reader, leases)
+    const groups = input.count(14)
+    for (let i = 0; i < groups; i++) yield readGroup(input, leases)
     return leases
   }
 
@@ -204,38 +212,45 @@ function leaseAt(group: LeaseGroup, at: number): HeldLease {
 }
 
 /** Only what is still leased is written: what is gone from a group can never matter again. */
-function writeGroup(writer: Writer, group: LeaseGroup): void {
+function writeGroup(out: ImageWriter, { group, live, gone, deadlines }: HeldGroup): void {
+  const { writer } = out
   writePacked(writer, group.token)
   writePacked(writer, group.session)
   writePacked(writer, group.leaseMs)
-  writePacked(writer, group.live)
+  writePacked(writer, live)
+  out.endItem()
   let before = 0
   for (let at = 0; at < group.size; at++) {
-    if (!group.holds(at)) continue
+    if (gone[at] !== 0) continue
     writePacked(writer, group.number(at) - before)
     writePacked(writer, group.lane(at))
-    writer.f64(group.deadline(at))
+    writer.f64(group.deadlineIn(deadlines, at))
+    out.endItem()
     before = group.number(at)
   }
 }
 
-function readGroup(reader: Reader, leases: Leases): void {
+/** Returns how many leases the group has. */
+function readGroup(input: ImageReader, leases: Leases): number {
+  const reader = input.item()
   const token = readPacked(reader)
   const session = readPacked(reader)
   const leaseMs = readPacked(reader)
-  const count = readCount(reader, 10)
-  if (count === 0) throw new MalformedMessage('a group of leases without one')
+  const count = readPacked(reader)
+  if (count === 0 || count > ITEMS_MAX) throw new MalformedMessage('a group of leases without one, or with more than are ever taken at once')
   const numbers = new Float64Array(count)
   const lanes = new Uint32Array(count)
   const deadlines = new Float64Array(count)
   let before = 0
   for (let i = 0; i < count; i++) {
-    before = readRising(reader, before)
+    const item = input.item()
+    before = readRising(item, before)
     numbers[i] = before
-    lanes[i] = readPacked(reader)
-    deadlines[i] = reader.f64()
+    lanes[i] = readPacked(item)
+    deadlines[i] = item.f64()
   }
   const earliest = deadlines.reduce((a, b) => Math.min(a, b))
   const group = leases.grant(token, session, leaseMs, earliest, numbers, lanes)
   for (let i = 0; i < count; i++) group.extend(i, deadlines[i]!)
+  return count
 }

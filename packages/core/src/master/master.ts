@@ -400,8 +400,10 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     if (m.log.termAt(index) !== term || index > m.commitIndex) return
     let base = all ? index : index - m.settings.keepEntries
     for (const peer of m.lead?.peers ?? []) {
-      const sent = peer.sending?.source
-      if (sent !== undefined && now.monotonic - peer.heardAt < m.settings.electionMs) base = Math.min(base, sent.index)
+      if (peer.sending === undefined || now.monotonic - peer.heardAt >= m.settings.electionMs) continue
+      // While it is put together nobody here knows its index.
+      if (peer.sending.source === undefined) return
+      base = Math.min(base, peer.sending.source.index)
     }
     // Where the log came from the disk its last entry stays until it has been read: whoever leads next goes on from its times.
     if (base >= m.log.last && !knowsStamps(m, now, out)) base = m.log.last - 1

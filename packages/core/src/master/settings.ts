@@ -40,7 +40,7 @@ export interface MasterSettings {
   readonly commitWriteMs: number
   readonly snapshotChunkBytes: number
   readonly snapshotChunksInFlight: number
-  /** A larger snapshot is refused before memory is taken for it. */
+  /** A larger snapshot, live payloads with it, is refused before memory is taken for it. Ten million small jobs are a little over one GiB. */
   readonly snapshotBytesMax: number
 }
 
@@ -66,5 +66,5 @@ export const defaultMasterSettings: MasterSettings = {
   commitWriteMs: 1000,
   snapshotChunkBytes: SNAPSHOT_CHUNK_BYTES,
   snapshotChunksInFlight: 4,
-  snapshotBytesMax: 1024 * 1024 * 1024,
+  snapshotBytesMax: 3 * 1024 * 1024 * 1024,
 }

@@ -35,6 +35,10 @@ export interface ReplicaTuning {
   readonly syncMs?: number
   /** Entries applied between two snapshots. */
   readonly snapshotEntries?: number
+  /** Bytes of entries applied between two snapshots, where their number does not come first. */
+  readonly snapshotBytes?: number
+  /** How much of a snapshot is written or read in one step, in small things done such as a row. */
+  readonly snapshotStep?: number
   /** Bytes of entries in one append. */
   readonly appendBytes?: number
   readonly segmentBytes?: number

@@ -33,6 +33,7 @@ export interface CopySettings {
   readonly masters: MasterSettings
   readonly snapshotEntries: number
   readonly snapshotBytes: number
+  readonly snapshotStep?: number
 }
 
 /** What the cluster knows of shards. */
@@ -96,9 +97,9 @@ export class Copies {
 
   #host(now: Now, recovered: RecoveredShard, birth: Configuration | undefined, replica: ReplicaNumber): Hosted {
     const { shard } = recovered
-    const { masters: settings, snapshotEntries, snapshotBytes } = this.#settings
+    const { masters: settings, ...snapshots } = this.#settings
     const machine = shard === REGISTRY_SHARD ? new RegistryMachine(this.#out.registry) : new JobMachine(shard, this.#out.jobs)
-    const hosted = new Hosted({ shard, snapshotEntries, snapshotBytes }, machine, recovered, this.#out.hosted)
+    const hosted = new Hosted({ shard, ...snapshots }, machine, recovered, this.#out.hosted)
     machine.attach(hosted)
     this.hosted.set(shard, hosted)
     this.agenda.add(hosted)

@@ -9,9 +9,9 @@
 
 import type { Now } from '../actor.ts'
 import { assert } from '../assert.ts'
+import { imageOf, walked } from '../message/image.ts'
 import type { InstalledSnapshot, LogRecord, MasterOutbox, RecoveredCopy, RestWish, RoleView } from '../master/boundary.ts'
 import type { Master } from '../master/master.ts'
-import { snapshotHash } from '../master/snapshot.ts'
 import { type Configuration, configuration as configurationRow, entryTimes, logTable, stampEntry } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
 import type { Rest } from '../message/pulse.ts'
@@ -19,14 +19,19 @@ import type { RepairMessage } from '../message/repair.ts'
 import type { JournalInput } from '../journal/journal.ts'
 import type { RecoveredShard } from '../journal/rebuild.ts'
 import type { Epoch, Instant, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
-import { ImageBuilder, readImage } from './image.ts'
+import { ImageBuilder } from './image.ts'
 import type { Machine } from './machine.ts'
 import { Repair, type RepairHost } from './repair.ts'
+import { SNAPSHOT_STEP, Snapshots } from './snapshots.ts'
 import { Tickets } from './tickets.ts'
 
-/** Applied in one go; what is left is applied in the next turn, so that a long log does not hold the loop. */
+/** Applied in one go; what is left is applied in the next turn, so that a long log does not hold the loop: ten thousand adds are ten milliseconds. */
 const APPLY_ENTRIES_MAX = 2048
-const APPLY_BYTES_MAX = 8 * 1024 * 1024
+const APPLY_BYTES_MAX = 1024 * 1024
+/** What is written of a snapshot without looking at how much log it is for. */
+const SMALL_IMAGE_BYTES = 1024 * 1024
+/** A snapshot for another master is put together a step at a time. */
+const IMAGE_STEP_EVERY_MS = 1
 /** An entry that could not be read is tried again after so long. */
 const READ_AGAIN_MS = 100
 
@@ -35,6 +40,8 @@ export interface HostedOptions {
   readonly snapshotEntries: number
   /** Bytes of applied entries between two snapshots. */
   readonly snapshotBytes: number
+  /** How much of a snapshot is written or read in one step, in small things done. */
+  readonly snapshotStep?: number
 }
 
 /** What the node does for a hosted shard. */
@@ -88,12 +95,15 @@ export class Hosted {
   #stamped: Uint8Array
   #committed = 0 as LogIndex
   #snapshotIndex = 0 as LogIndex
-  #snapshotUnderWay = false
+  /** The lowest entry that no trim has named. */
+  #trimmed = 1 as LogIndex
+  readonly #snapshots: Snapshots
   #roles: RoleView[] = []
-  #installs: InstalledSnapshot[] = []
   #reads: { readonly id: number; readonly index: LogIndex }[] = []
   #refused: number[] = []
   #images: { readonly peer: ReplicaNumber; readonly builder: ImageBuilder; readonly index: LogIndex; readonly term: Term; readonly configuration: Uint8Array }[] = []
+  /** When one of them goes on; Infinity without any, or while an entry is read. */
+  #imageStepAt = Infinity
   #onRead = new Map<number, (ok: boolean) => void>()
   #nextRead = 1
   #waitsForEntry = false
@@ -114,11 +124,14 @@ export class Hosted {
     this.#configuration = recovered.snapshot?.configuration ?? NO_CONFIGURATION
     this.#stamped = this.#configuration
     this.#repair = new Repair(this.#repairHost)
+    this.#snapshots = this.#makeSnapshots()
     if (recovered.snapshot === undefined) return
-    machine.restore(recovered.snapshot.bytes)
+    // Nobody waits for a node that starts: all of it at once.
+    walked(machine.restoring(recovered.snapshot.pieces.splice(0)), Infinity)
     this.#applied = recovered.snapshot.index
     this.#appliedTerm = recovered.snapshot.term
     this.#snapshotIndex = recovered.snapshot.index
+    this.#trimmed = (recovered.snapshot.index + 1) as LogIndex
     this.#committed = recovered.snapshot.index
     out.restored(this)
   }
@@ -129,16 +142,16 @@ export class Hosted {
     this.#master = make()
     if (this.#master.isSuspect) this.#out.doubted(this)
     if (this.#master.configurationCommitted.voters.length > 0) this.#out.configured(this, this.#master.configurationCommitted, true)
-    if (this.#snapshotIndex > 0) this.#out.journal(now, { kind: 'keep', shard: this.shard, indexes: this.machine.livePayloads() })
-    this.#settle(now)
+    if (this.#snapshotIndex > 0) this.#snapshots.keep(this.#snapshotIndex)
+    this.#settle()
   }
 
   /** The shard is born with this copy; `done` when that is durable. */
   born(now: Now, self: ReplicaNumber, configuration: Uint8Array, done: () => void): void {
     this.#configuration = configuration
     this.#writeFirst(now, self)
-    const ticket = this.#tickets.issue({ kind: 'born', done })
-    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket, index: 0 as LogIndex, term: 0 as Term, configuration, bytes: this.machine.snapshot() })
+    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, index: 0 as LogIndex, term: 0 as Term, configuration })
+    this.#out.journal(now, { kind: 'piece', shard: this.shard, ticket: this.#tickets.issue({ kind: 'born', done }), bytes: imageOf(this.machine.freeze()), last: true })
   }
 
   /** An empty copy that a leader will fill. */
@@ -179,7 +192,7 @@ export class Hosted {
   message(now: Now, from: NodeId, message: ConsensusMessage): void {
     this.#enter(now)
     this.master.receive(now, { kind: 'message', from, message }, this.#masterOutbox)
-    this.#settle(now)
+    this.#settle()
   }
 
   durable(now: Now, ticket: number): void {
@@ -188,17 +201,20 @@ export class Hosted {
       if (mark.kind === 'master') this.master.receive(now, { kind: 'durable', ticket: mark.ticket }, this.#masterOutbox)
       else if (mark.kind === 'installed') {
         // Payloads of before the snapshot are nobody's any more.
-        this.#out.journal(now, { kind: 'keep', shard: this.shard, indexes: this.machine.livePayloads().filter((index) => index <= mark.index) })
+        this.#snapshots.keep(mark.index as LogIndex)
         this.master.receive(now, { kind: 'installed', index: mark.index as LogIndex }, this.#masterOutbox)
       }
       else if (mark.kind === 'born') mark.done()
+      else if (mark.kind === 'piece') this.#snapshots.pieceWritten()
       else if (mark.kind === 'snapshot') {
-        this.#snapshotUnderWay = false
+        this.#snapshots.finished()
+        // One that a leader's has overtaken says nothing any more.
+        if (mark.index < this.#snapshotIndex) continue
         this.#snapshotIndex = mark.index as LogIndex
         this.master.receive(now, { kind: 'snapshotted', index: mark.index as LogIndex, term: mark.term as Term, all: mark.all }, this.#masterOutbox)
       }
     }
-    this.#settle(now)
+    this.#settle()
   }
 
   loaded(now: Now): void {
@@ -206,7 +222,9 @@ export class Hosted {
     this.#repair.loaded()
     this.#waitsForEntry = false
     this.master.receive(now, { kind: 'loaded' }, this.#masterOutbox)
-    this.#settle(now)
+    this.#settle()
+    // At once: by the next turn what was read may have left the cache again.
+    this.#stepImages(now)
   }
 
   unreadable(now: Now, index: LogIndex): void {
@@ -219,7 +237,7 @@ export class Hosted {
     // One that has gone while it was read is missed by nobody.
     if (isApplied && !this.machine.needs(index)) this.#goWithout(index)
     else if (!this.#mend(now, index)) this.#cannotRead(now, index)
-    this.#settle(now)
+    this.#settle()
   }
 
   /** A disk that has lost an entry; the others have it on theirs. */
@@ -263,7 +281,7 @@ export class Hosted {
   repair(now: Now, from: NodeId, message: RepairMessage): void {
     this.#enter(now)
     this.#repair.receive(from, message)
-    this.#settle(now)
+    this.#settle()
   }
 
   get #repairHost(): RepairHost {
@@ -304,7 +322,7 @@ export class Hosted {
     if (!this.master.concerns(node)) return
     this.#enter(now)
     this.master.receive(now, { kind: 'linkDown', node }, this.#masterOutbox)
-    this.#settle(now)
+    this.#settle()
   }
 
   turn(now: Now): void {
@@ -313,8 +331,13 @@ export class Hosted {
     this.#stirred = false
     this.machine.turn(now)
     this.master.receive(now, { kind: 'turn' }, this.#masterOutbox)
-    this.#settle(now)
-    this.#maybeSnapshot(now)
+    this.#settle()
+    this.#maybeSnapshot()
+    if (this.#snapshots.stepAt <= now.monotonic) {
+      this.#snapshots.step(now.monotonic)
+      this.#settle()
+    }
+    this.#stepImages(now)
   }
 
   wake(now: Now): void {
@@ -323,7 +346,7 @@ export class Hosted {
     if (this.master.wakeAt <= now.monotonic) this.master.wake(now, this.#masterOutbox)
     if (this.#repair.wakeAt <= now.monotonic) this.#repair.wake(now)
     this.machine.wake(now)
-    this.#settle(now)
+    this.#settle()
   }
 
   wakeAt(now: Now): number {
@@ -333,7 +356,7 @@ export class Hosted {
   #nextWake(now: Now): number {
     const behind = this.#applied < this.#committed && !this.#waitsForEntry
     if (behind && now.monotonic >= this.#readAgainAt) return now.monotonic
-    const at = Math.min(this.master.wakeAt, this.#repair.wakeAt, behind ? this.#readAgainAt : Infinity)
+    const at = Math.min(this.master.wakeAt, this.#repair.wakeAt, this.#snapshots.stepAt, this.#imageStepAt, behind ? this.#readAgainAt : Infinity)
     return this.master.role === 'leader' ? Math.min(at, this.machine.wakeAt(now)) : at
   }
 
@@ -350,6 +373,7 @@ export class Hosted {
 
   #enter(now: Now): void {
     this.#now = now
+    if (this.#images.length > 0) this.#imageStepAt = Math.min(this.#imageStepAt, now.monotonic + IMAGE_STEP_EVERY_MS)
     this.stir()
   }
 
@@ -374,13 +398,13 @@ export class Hosted {
     const id = this.#nextRead++
     this.#onRead.set(id, done)
     this.master.receive(now, { kind: 'read', id }, this.#masterOutbox)
-    this.#settle(now)
+    this.#settle()
   }
 
   input(now: Now, input: Parameters<Master['receive']>[1]): void {
     this.#enter(now)
     this.master.receive(now, input, this.#masterOutbox)
-    this.#settle(now)
+    this.#settle()
   }
 
   // ---- what the master says --------------------------------------------------------------------------------------
@@ -390,7 +414,10 @@ export class Hosted {
     append: (ticket, entries) => this.#out.journal(this.#now, { kind: 'append', shard: this.shard, ticket: this.#tickets.issue({ kind: 'master', ticket }), entries }),
     hardState: (ticket, state) => this.#out.journal(this.#now, { kind: 'hardState', shard: this.shard, ticket: this.#tickets.issue({ kind: 'master', ticket }), state }),
     fetch: (from, to, maxBytes) => this.#out.journal(this.#now, { kind: 'fetch', shard: this.shard, from, to, maxBytes }),
-    trim: (through) => this.#out.journal(this.#now, { kind: 'trim', shard: this.shard, through, keep: this.machine.livePayloads().filter((index) => index <= through) }),
+    trim: (through) => {
+      this.#snapshots.trim(this.#trimmed, through)
+      this.#trimmed = (through + 1) as LogIndex
+    },
     committed: (index) => {
       if (this.#master?.role === 'leader') this.#out.committed(this, index)
       if (index > this.#committed) this.#committed = index
@@ -400,28 +427,25 @@ export class Hosted {
     role: (view) => this.#roles.push(view),
     configured: (configuration, committed) => this.#out.configured(this, configuration, committed),
     openSnapshot: (peer) => this.#openImage(peer),
-    install: (snapshot) => this.#installs.push(snapshot),
+    install: (snapshot) => this.#snapshots.install(snapshot),
     removed: () => this.#out.removed(this),
     rest: (wish) => this.#out.rest(this, wish),
     log: (text) => this.#out.log(`shard ${this.shard}: ${text}`),
   }
 
-  #settle(now: Now): void {
+  #settle(): void {
     for (;;) {
       // Before anything is applied: a lead that was just lost waits for entries of its own, and at their places others' may be committed now.
       const roles = this.#roles
       this.#roles = []
       for (const view of roles) {
         this.machine.lead(view.role === 'leader')
+        if (view.role !== 'leader') this.#dropImages()
         this.#out.role(this, view)
       }
       this.#apply()
-      const installs = this.#installs
-      this.#installs = []
-      for (const snapshot of installs) this.#install(now, snapshot)
       this.#answerReads()
-      this.#stepImages(now)
-      if (this.#roles.length === 0 && this.#installs.length === 0) return
+      if (this.#roles.length === 0) return
     }
   }
 
@@ -477,25 +501,34 @@ export class Hosted {
 
   // ---- snapshots -------------------------------------------------------------------------------------------------
 
-  #maybeSnapshot(now: Now): void {
+  /** Not before the log since the last one is about as long as that was: else large books would be written again and again. */
+  #maybeSnapshot(): void {
     const behind = this.#applied - this.#snapshotIndex
-    if (this.#snapshotUnderWay || behind === 0) return
+    if (this.#snapshots.isBusy || behind === 0 || this.#appliedBytes < this.#snapshots.imageBytes - SMALL_IMAGE_BYTES) return
     if (behind < this.#options.snapshotEntries && this.#appliedBytes < this.#options.snapshotBytes) return
-    this.#snapshot(now, false)
+    this.#snapshot(false)
   }
 
   /** The oldest segment is held by this shard alone or with few others: what it needs is written anew, so that the segment can go. */
   leaveOldest(now: Now): void {
-    if (!this.#snapshotUnderWay && this.#applied > 0) this.#snapshot(now, true)
+    if (this.#snapshots.isBusy || this.#applied === 0) return
+    this.#enter(now)
+    this.#snapshot(true)
   }
 
-  #snapshot(now: Now, all: boolean): void {
-    this.#snapshotUnderWay = true
+  #snapshot(all: boolean): void {
     this.#appliedBytes = 0
-    const index = this.#applied
-    const term = this.#appliedTerm
-    const ticket = this.#tickets.issue({ kind: 'snapshot', index, term, all })
-    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket, index, term, configuration: this.#stampedConfiguration(), bytes: this.machine.snapshot() })
+    this.#snapshots.take(this.#applied, this.#appliedTerm, this.#stampedConfiguration(), all)
+  }
+
+  #makeSnapshots(): Snapshots {
+    const { shard, machine } = this
+    return new Snapshots({
+      shard, machine,
+      ticket: (mark) => this.#tickets.issue(mark),
+      journal: (input) => this.#out.journal(this.#now, input),
+      restored: (snapshot) => this.#installed(snapshot),
+    }, this.#options.snapshotStep)
   }
 
   /** The configuration of a snapshot goes with the times of the last entry in it: a leader that starts from it goes on from there. */
@@ -506,50 +539,50 @@ export class Hosted {
     return configuration
   }
 
-  #install(now: Now, snapshot: InstalledSnapshot): void {
-    const { index, term, configuration } = snapshot
-    const { books, payloads } = readImage(snapshot.image)
-    this.machine.restore(books)
+  #installed({ index, term, configuration }: InstalledSnapshot): void {
     this.#applied = index
     this.#appliedTerm = term
     this.#committed = index
     this.#snapshotIndex = index
-    this.#snapshotUnderWay = false
+    this.#trimmed = (index + 1) as LogIndex
     this.#appliedBytes = 0
     this.#missing.clear()
     this.#repair.clear()
     this.#stamped = configuration
     this.#configuration = configuration
-    this.#out.journal(now, { kind: 'snapshot', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), index, term, configuration, bytes: books.slice() })
-    if (payloads.length > 0) {
-      const entries = payloads.map((entry) => ({ index: entry.index, term: 0 as Term, bytes: entry.bytes }))
-      this.#out.journal(now, { kind: 'payloads', shard: this.shard, ticket: this.#tickets.issue({ kind: 'written' }), entries })
-    }
-    this.#out.journal(now, { kind: 'reset', shard: this.shard, ticket: this.#tickets.issue({ kind: 'installed', index }), index, term })
     this.#out.restored(this)
   }
 
   #openImage(peer: ReplicaNumber): void {
     if (this.#images.some((image) => image.peer === peer)) return
-    const builder = new ImageBuilder(this.machine.snapshot(), this.machine.livePayloads())
-    this.#images.push({ peer, builder, index: this.#applied, term: this.#appliedTerm, configuration: this.#stampedConfiguration() })
+    this.#images.push({ peer, builder: new ImageBuilder(this.machine.freeze(), this.#applied), index: this.#applied, term: this.#appliedTerm, configuration: this.#stampedConfiguration() })
+    this.#imageStepAt = this.#now.monotonic
+  }
+
+  /** Only a leader fills others. */
+  #dropImages(): void {
+    for (const { builder } of this.#images.splice(0)) builder.end()
+    this.#imageStepAt = Infinity
   }
 
   #stepImages(now: Now): void {
-    if (this.#images.length === 0) return
-    const images = this.#images
-    this.#images = []
-    for (const image of images) {
-      const complete = image.builder.step((index) => this.#payload(now, index))
-      if (!complete) {
-        this.#images.push(image)
+    if (this.#imageStepAt > now.monotonic) return
+    this.#imageStepAt = Infinity
+    for (const image of this.#images.splice(0)) {
+      const { builder, index, term, configuration } = image
+      const outcome = builder.step(this.#options.snapshotStep ?? SNAPSHOT_STEP, {
+        wanted: (from, through) => this.machine.livePayloads(from, through),
+        read: (entry) => this.#payload(now, entry),
+      })
+      if (outcome === 'complete') {
+        const source = { index, term, configuration, totalBytes: builder.totalBytes, hash: builder.hash, chunk: (offset: number, most: number) => builder.chunk(offset, most) }
+        this.master.receive(now, { kind: 'snapshotOpened', peer: image.peer, source }, this.#masterOutbox)
         continue
       }
-      const bytes = image.builder.take()
-      const { index, term, configuration } = image
-      const source = { index, term, configuration, totalBytes: bytes.length, hash: snapshotHash(bytes), chunk: (offset: number, most: number) => bytes.subarray(offset, offset + most) }
-      this.master.receive(now, { kind: 'snapshotOpened', peer: image.peer, source }, this.#masterOutbox)
+      this.#images.push(image)
+      if (outcome === 'more') this.#imageStepAt = now.monotonic + IMAGE_STEP_EVERY_MS
     }
+    this.#settle()
   }
 
   #payload(now: Now, index: LogIndex): Uint8Array | undefined | null {

@@ -9,6 +9,7 @@
 //!     all waits             commands are appended, the rest waits
 
 import type { Now } from '../actor.ts'
+import type { Imaging, Walk } from '../message/image.ts'
 import type { Endpoint } from '../lead/endpoint.ts'
 import { Parked } from '../lead/parked.ts'
 import type { Led } from '../lead/service.ts'
@@ -103,12 +104,12 @@ export class JobMachine implements Machine, ShardService {
     if (this.#freed.length >= FREED_MAX) this.#release()
   }
 
-  snapshot(): Uint8Array {
-    return this.#books.snapshot()
+  freeze(): Imaging {
+    return this.#books.freeze()
   }
 
-  restore(bytes: Uint8Array): void {
-    this.#books = Shard.restore(this.#shard, bytes)
+  *restoring(pieces: Uint8Array[]): Walk {
+    this.#books = yield* Shard.restoring(this.#shard, pieces)
   }
 
   digest(): string {
@@ -119,8 +120,8 @@ export class JobMachine implements Machine, ShardService {
     return this.#books.holdsEntry(index)
   }
 
-  livePayloads(): readonly LogIndex[] {
-    return this.#books.liveEntries()
+  livePayloads(from: LogIndex, through: LogIndex): readonly LogIndex[] {
+    return this.#books.liveEntries(from, through)
   }
 
   lead(leads: boolean): void {

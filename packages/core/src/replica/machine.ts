@@ -1,19 +1,24 @@
 //! A state machine that a shard's log is applied to: the books of a job shard, or the registry. Hosted shards know no more of it.
 
 import type { Now } from '../actor.ts'
+import type { Imaging, Walk } from '../message/image.ts'
 import type { LogIndex } from '../units.ts'
 
 export interface Machine {
   /** Applies one committed entry and settles whatever waited for it. */
   apply(index: LogIndex, entry: Uint8Array): void
-  /** The state without payloads. */
-  snapshot(): Uint8Array
-  restore(bytes: Uint8Array): void
+  /** The state without payloads as it is now, to be written step by step while it goes on. */
+  freeze(): Imaging
+  /**
+   * Reads an image step by step; at the end of the walk, and not before, its state is the machine's. The pieces are the machine's from
+   * now on, which lets each go when it is read. Throws MalformedMessage.
+   */
+  restoring(pieces: Uint8Array[]): Walk
   digest(): string
   /** Whether the entry at an applied index still holds a payload somebody will ask for. */
   needs(index: LogIndex): boolean
-  /** The entries at or below the applied index that still hold a payload somebody will ask for, rising. */
-  livePayloads(): readonly LogIndex[]
+  /** The entries from `from` to `through`, which are applied, that still hold a payload somebody will ask for, rising. */
+  livePayloads(from: LogIndex, through: LogIndex): readonly LogIndex[]
   /** The lead was won or lost. */
   lead(leads: boolean): void
   /** Its time has come: what is due is noted, and done in the next turn. */

@@ -1,6 +1,7 @@
 //! Shard 0 as a hosted machine: the registry's state, the desk of its leader, and the feed for those who follow.
 
 import type { Now } from '../actor.ts'
+import { type Imaging, readSmall, smallImage, type Walk } from '../message/image.ts'
 import type { RegistryMessage } from '../message/registry.ts'
 import { RegistryFeed, type RegistryFeedOutbox } from '../node/registry-feed.ts'
 import { Registry, type RegistryEffects } from '../registry/registry.ts'
@@ -67,12 +68,13 @@ export class RegistryMachine implements Machine, HostedRegistry {
     this.#out.applied()
   }
 
-  snapshot(): Uint8Array {
-    return this.#registry.snapshot()
+  /** So small that it is written and read at once. */
+  freeze(): Imaging {
+    return smallImage(this.#registry.snapshot())
   }
 
-  restore(bytes: Uint8Array): void {
-    this.#registry = Registry.restore(bytes)
+  *restoring(pieces: Uint8Array[]): Walk {
+    this.#registry = Registry.restore(readSmall(pieces))
     this.#feed.receive(this.#now, { kind: 'reset' }, this.#feedOutbox)
     this.#out.applied()
   }

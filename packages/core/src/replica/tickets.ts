@@ -5,6 +5,8 @@ export type Mark =
   | { readonly kind: 'snapshot'; readonly index: number; readonly term: number; readonly all: boolean }
   | { readonly kind: 'installed'; readonly index: number }
   | { readonly kind: 'born'; readonly done: () => void }
+  /** A piece of a snapshot. */
+  | { readonly kind: 'piece' }
   /** Nobody waits for it. */
   | { readonly kind: 'written' }
 

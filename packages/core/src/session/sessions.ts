@@ -5,10 +5,11 @@
 //! whose index is its number, and forgotten after a day without a command by the lease clock, unless it holds leases.
 //! All of it is replicated state: a repeat gets its first answer over failovers and snapshots.
 
+import { Freezer } from '../freeze.ts'
 import { Heap } from '../heap.ts'
+import type { Frozen, ImageReader, ImageWriter, Walk } from '../message/image.ts'
 import { Code } from '../message/command.ts'
-import type { Reader, Writer } from '../message/layout.ts'
-import { readCount, readPacked, readRising, writePacked } from '../message/packed.ts'
+import { readPacked, readRising, writePacked } from '../message/packed.ts'
 
 /** How far a session may run ahead of its lowest unanswered command. */
 export const SESSION_WINDOW = 1024
@@ -32,12 +33,16 @@ export class Session {
   lowest = 0
   /** Lease time of its last command. */
   activeAt: number
-  readonly #answers = new Map<number, StoredAnswer>()
+  /** Of the freezer: whether a snapshot may want it as it is. */
+  readonly born: number
+  readonly #answers: Map<number, StoredAnswer>
   #answerBytes = 0
 
-  constructor(number: number, activeAt: number) {
+  constructor(number: number, activeAt: number, born = 0, answers = new Map<number, StoredAnswer>()) {
     this.number = number
     this.activeAt = activeAt
+    this.born = born
+    this.#answers = answers
   }
 
   /** Decides what becomes of a command, and forgets the answers that the session has. */
@@ -55,10 +60,12 @@ export class Session {
     this.#answerBytes += answer.body.length
   }
 
-  write(writer: Writer): void {
+  *write(out: ImageWriter): Walk {
+    const { writer } = out
     writePacked(writer, this.lowest)
     writer.f64(this.activeAt)
     writePacked(writer, this.#answers.size)
+    out.endItem()
     let before = this.lowest
     for (const sequence of [...this.#answers.keys()].sort((a, b) => a - b)) {
       const { code, body } = this.#answers.get(sequence)!
@@ -66,22 +73,35 @@ export class Session {
       writer.u8(code)
       writePacked(writer, body.length)
       writer.raw(body)
+      out.endItem()
       before = sequence
+      yield 1 + body.length / ANSWER_BYTES_EACH
     }
   }
 
-  static read(reader: Reader, number: number): Session {
+  static *read(input: ImageReader, number: number, born: number): Walk<Session> {
+    const reader = input.item()
     const lowest = readPacked(reader)
-    const session = new Session(number, reader.f64())
+    const session = new Session(number, reader.f64(), born)
     session.lowest = lowest
-    const count = readCount(reader, 3)
+    const count = readPacked(reader)
     let sequence = lowest
     for (let i = 0; i < count; i++) {
-      sequence += readPacked(reader)
-      const code = reader.u8() as Code
-      session.keep(sequence, { code, body: reader.raw(readPacked(reader)).slice() })
+      const item = input.item()
+      sequence += readPacked(item)
+      const code = item.u8() as Code
+      const length = readPacked(item)
+      session.keep(sequence, { code, body: item.raw(length).slice() })
+      yield 1 + length / ANSWER_BYTES_EACH
     }
     return session
+  }
+
+  clone(born: number): Session {
+    const copy = new Session(this.number, this.activeAt, born, new Map(this.#answers))
+    copy.lowest = this.lowest
+    copy.#answerBytes = this.#answerBytes
+    return copy
   }
 
   #forget(lowest: number): void {
@@ -100,10 +120,15 @@ export class Session {
 }
 
 export class Sessions {
+  readonly #freezer: Freezer
   /** In the order of their numbers, also when restored. */
   readonly #sessions = new Map<number, Session>()
   /** (at most when it is idle for too long, number) */
   readonly #idle = new Heap()
+
+  constructor(freezer = new Freezer()) {
+    this.#freezer = freezer
+  }
 
   get size(): number {
     return this.#sessions.size
@@ -113,12 +138,21 @@ export class Sessions {
     return this.#sessions.size >= SESSIONS_MAX
   }
 
-  get(number: number): Session | undefined {
-    return this.#sessions.get(number)
+  has(number: number): boolean {
+    return this.#sessions.has(number)
+  }
+
+  /** The session, to be changed: a snapshot that is under way keeps the one that there was. */
+  own(number: number): Session | undefined {
+    const session = this.#sessions.get(number)
+    if (session === undefined || !this.#freezer.isShared(session.born)) return session
+    const copy = session.clone(this.#freezer.born)
+    this.#sessions.set(number, copy)
+    return copy
   }
 
   open(number: number, leaseNow: number): Session {
-    const session = new Session(number, leaseNow)
+    const session = new Session(number, leaseNow, this.#freezer.born)
     this.#add(session)
     return session
   }
@@ -130,7 +164,7 @@ export class Sessions {
   /** Forgets sessions that were idle for too long; one that `holds` something counts as active now. */
   expire(leaseNow: number, holds: (session: number) => boolean): void {
     while (this.#idle.peekKey <= leaseNow) {
-      const session = this.#sessions.get(this.#idle.pop())
+      const session = this.own(this.#idle.pop())
       if (session === undefined) continue
       if (session.activeAt + SESSION_IDLE_MS <= leaseNow) {
         if (!holds(session.number)) {
@@ -148,23 +182,29 @@ export class Sessions {
     return this.#idle.peekKey
   }
 
-  write(writer: Writer): void {
-    writePacked(writer, this.#sessions.size)
-    let before = 0
-    for (const session of this.#sessions.values()) {
-      writePacked(writer, session.number - before)
-      session.write(writer)
-      before = session.number
+  freeze(): Frozen {
+    const sessions = [...this.#sessions.values()]
+    return function* (out): Walk {
+      writePacked(out.writer, sessions.length)
+      out.endItem()
+      let before = 0
+      for (const session of sessions) {
+        writePacked(out.writer, session.number - before)
+        yield* session.write(out)
+        before = session.number
+        yield 1
+      }
     }
   }
 
-  static read(reader: Reader): Sessions {
-    const sessions = new Sessions()
-    const count = readCount(reader, 11)
+  static *read(input: ImageReader, freezer?: Freezer): Walk<Sessions> {
+    const sessions = new Sessions(freezer)
+    const count = input.count(11)
     let number = 0
     for (let i = 0; i < count; i++) {
-      number = readRising(reader, number)
-      sessions.#add(Session.read(reader, number))
+      number = readRising(input.item(), number)
+      sessions.#add(yield* Session.read(input, number, sessions.#freezer.born))
+      yield 1
     }
     return sessions
   }
@@ -175,6 +215,8 @@ export class Sessions {
   }
 }
 
+/** So many bytes of an answer are about as much work as the answer itself. */
+const ANSWER_BYTES_EACH = 1024
 const NEW: Admission = { kind: 'new' }
 const STALE: Admission = { kind: 'stale' }
 const MALFORMED: Admission = { kind: 'malformed' }

@@ -1,14 +1,16 @@
 //! Everything that a job shard remembers, and the questions to it. Nothing in here changes the state but reading a snapshot:
 //! that is for shard.ts, which applies the log. Questions are no log entries; a leader asks once it knows that it still leads.
 
+import { Freezer } from '../freeze.ts'
 import { Hash } from '../hash.ts'
-import { readBooks, writeBooks } from '../job/image.ts'
+import { type Frozen, imageOf, type ImageReader, Imaging, type Walk } from '../message/image.ts'
+import { freezeBooks, readBooks } from '../job/image.ts'
 import { PartitionBooks } from '../job/partition.ts'
 import { type JobFilter, type JobView, selectJobs, viewJob } from '../job/view.ts'
 import { Leases } from '../lease/leases.ts'
 import { type countsAnswer, JobState } from '../message/client.ts'
-import { MalformedMessage, Reader, type ValueOf, Writer } from '../message/layout.ts'
-import { readCount, readPacked, writePacked } from '../message/packed.ts'
+import { MalformedMessage, type ValueOf } from '../message/layout.ts'
+import { readPacked, writePacked } from '../message/packed.ts'
 import { Sessions } from '../session/sessions.ts'
 import type { FencingToken, JobNumber, LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId, WallTime } from '../units.ts'
 
@@ -40,7 +42,8 @@ export class Books {
   protected leaseClock = 0
   protected wallClock = 0
   protected resultHash = new Hash()
-  protected sessions = new Sessions()
+  protected readonly freezer = new Freezer()
+  protected sessions = new Sessions(this.freezer)
   /** By number, rising. */
   protected readonly hosted: Partition[] = []
   protected readonly byNumber = new Map<number, Partition>()
@@ -88,7 +91,7 @@ export class Books {
   }
 
   hasSession(session: SessionNumber): boolean {
-    return this.sessions.get(session) !== undefined
+    return this.sessions.has(session)
   }
 
   /** How many jobs of the names (none: all) wait. */
@@ -126,7 +129,7 @@ export class Books {
     const record = books.batches.find(number)
     return {
       session: group.session as SessionNumber, token: group.token as FencingToken, deadline: group.deadline(position) as LeaseTime, leaseMs: group.leaseMs,
-      attempt: books.attempt(number), maxAttempts: books.maxAttempts(number), entryIndex: books.batches.entryIndex(record) as LogIndex, ordinal: books.batches.ordinal(record, number),
+      attempt: books.attempt(number), maxAttempts: books.maxAttempts(number), entryIndex: books.batches.entryIndex(record, number) as LogIndex, ordinal: books.batches.ordinal(record, number),
     }
   }
 
@@ -135,7 +138,7 @@ export class Books {
     const batches = this.byNumber.get(partition)?.books.batches
     const record = batches === undefined ? -1 : batches.find(number)
     if (record < 0) return undefined
-    return { entryIndex: batches!.entryIndex(record) as LogIndex, ordinal: batches!.ordinal(record, number) }
+    return { entryIndex: batches!.entryIndex(record, number) as LogIndex, ordinal: batches!.ordinal(record, number) }
   }
 
   /** Whether the add entry at `index` holds a payload which is still needed. */
@@ -143,11 +146,12 @@ export class Books {
     return this.hosted.some(({ books }) => books.batches.holdsEntry(index))
   }
 
-  /** The add entries that hold a payload which is still needed, rising. */
-  liveEntries(): LogIndex[] {
+  /** The add entries from `from` up to `to` that hold a payload which is still needed, rising. */
+  liveEntries(from = 0, to = Infinity): LogIndex[] {
     const entries: number[] = []
-    for (const { books } of this.hosted) books.batches.liveEntries(entries)
-    return entries.sort((a, b) => a - b) as LogIndex[]
+    for (const { books } of this.hosted) books.batches.liveEntries(from, to, entries)
+    // Those of one partition rise already.
+    return (this.hosted.length > 1 ? entries.sort((a, b) => a - b) : entries) as LogIndex[]
   }
 
   /** The earliest deadline of a lease, on the lease clock: a tick at or after it does something. Infinity without leases. */
@@ -198,21 +202,15 @@ export class Books {
 
   // ---- whole books -------------------------------------------------------------------------------------------------
 
-  /** The books without payloads. Equal books give equal bytes. */
+  /** The books without payloads, as they are now, to be written while they go on. Equal books give equal bytes. */
+  freeze(): Imaging {
+    this.freezer.hold()
+    return new Imaging(this.#freeze(), this.freezer)
+  }
+
+  /** All of it at once. */
   snapshot(): Uint8Array<ArrayBuffer> {
-    const writer = new Writer(4096)
-    writer.u8(VERSION)
-    writePacked(writer, this.applied)
-    writer.f64(this.leaseClock)
-    writer.f64(this.wallClock)
-    for (const half of this.resultHash.lanes()) writer.u32(half)
-    this.sessions.write(writer)
-    writePacked(writer, this.hosted.length)
-    for (const { books, leases } of this.hosted) {
-      writeBooks(writer, books)
-      leases.write(writer)
-    }
-    return writer.take()
+    return imageOf(this.freeze())
   }
 
   /** A hash of the whole state. */
@@ -220,19 +218,42 @@ export class Books {
     return new Hash().bytes(this.snapshot()).digest()
   }
 
+  #freeze(): Frozen {
+    const { applied, leaseClock, wallClock } = this
+    const lanes = this.resultHash.lanes()
+    const sessions = this.sessions.freeze()
+    const partitions = this.hosted.map(({ books, leases }) => ({ books: freezeBooks(books), leases: leases.freeze() }))
+    return function* (out): Walk {
+      const { writer } = out
+      writer.u8(VERSION)
+      writePacked(writer, applied)
+      writer.f64(leaseClock)
+      writer.f64(wallClock)
+      for (const half of lanes) writer.u32(half)
+      out.endItem()
+      yield* sessions(out)
+      writePacked(writer, partitions.length)
+      out.endItem()
+      for (const { books, leases } of partitions) {
+        yield* books(out)
+        yield* leases(out)
+      }
+    }
+  }
+
   /** Takes the state of a snapshot; only ever the first thing that happens to books. */
-  protected read(bytes: Uint8Array): void {
-    const reader = new Reader(bytes)
+  protected *read(input: ImageReader): Walk {
+    const reader = input.item()
     const version = reader.u8()
     if (version !== VERSION) throw new MalformedMessage(`a snapshot of version ${version}, ${VERSION} is known`)
     this.applied = readPacked(reader)
     this.leaseClock = reader.f64()
     this.wallClock = reader.f64()
     this.resultHash = Hash.restore([reader.u32(), reader.u32()])
-    this.sessions = Sessions.read(reader)
-    const partitions = readCount(reader)
-    for (let i = 0; i < partitions; i++) this.host({ books: readBooks(reader), leases: Leases.read(reader) })
-    if (reader.left > 0) throw new MalformedMessage(`${reader.left} bytes behind the snapshot`)
+    this.sessions = yield* Sessions.read(input, this.freezer)
+    const partitions = input.count(1)
+    for (let i = 0; i < partitions; i++) this.host({ books: yield* readBooks(input, this.freezer), leases: yield* Leases.read(input) })
+    input.end()
   }
 
   protected host(partition: Partition): void {
