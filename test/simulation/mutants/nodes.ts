@@ -51,4 +51,10 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     find: 'new Set(master.voters.map((voter) => voter.node))',
     replace: 'new Set(master.configuration.voters.map((voter) => voter.node))',
   },
+  {
+    name: 'a copy of the registry that was never filled is believed',
+    file: 'replica/cluster.ts',
+    find: 'const holds = this.#registry.hosted !== undefined && masters.includes(this.self)',
+    replace: 'const holds = this.#registry.hosted !== undefined',
+  },
 ]
