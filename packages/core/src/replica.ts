@@ -19,6 +19,7 @@ import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
 import { Caretaker } from './replica/caretaker.ts'
 import { Cluster } from './replica/cluster.ts'
+import { claimOf, isClaim } from './replica/claims.ts'
 import type { LedSurely, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
 import { Copies, isOnlyMaster, lossOf } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
@@ -50,8 +51,6 @@ const STOP_MS = 3000
 /** And then clients have so long to hear it, and to get what is on its way for them. */
 const LEAVE_MS = 100
 
-/** What a disk has to bear out. */
-const CLAIMS: ReadonlySet<string> = new Set(['append', 'appendAnswer', 'vote', 'voteAnswer'])
 /** Election time-outs that a start waits for those who have seen this disk; whoever is silent for so long is away. */
 const WITNESS_ELECTIONS = 2
 
@@ -389,9 +388,10 @@ export class Replica {
     moved: (hosted) => this.#copies.agenda.move(hosted),
     nextTicket: () => this.#nextTicket++,
     send: (to, message) => {
-      if (CLAIMS.has(message.kind)) {
+      if (isClaim(message)) {
         this.#witness.tell(to, this.#journal.position, this.#witnessOutbox)
-        if (this.#o.observe !== undefined) this.#observeClaim(message)
+        const claim = this.#o.observe === undefined ? undefined : claimOf(message)
+        if (claim !== undefined) this.#observe(claim)
       }
       this.#o.send(to, linkTable.encode(message))
     },
@@ -400,7 +400,7 @@ export class Replica {
     entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
     role: (hosted, view) => this.#role(hosted, view),
     configured: (hosted, configuration, committed) => {
-      this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: placesOf(configuration.voters), outgoing: configuration.outgoing && placesOf(configuration.outgoing), learners: placesOf(configuration.learners) })
+      this.#observe({ kind: 'configured', shard: hosted.shard, epoch: configuration.epoch, committed, voters: configuration.voters, outgoing: configuration.outgoing, learners: configuration.learners })
       this.#meet([...configuration.voters, ...(configuration.outgoing ?? [])].map(({ node }) => node))
       this.#note(() => this.#tellHint(hosted))
     },
@@ -591,19 +591,7 @@ export class Replica {
     this.#o.stopped()
   }
 
-  #observeClaim(message: Parameters<HostedOutbox['send']>[1]): void {
-    const { shard, from: replica } = message
-    if (message.kind === 'vote') this.#observe({ kind: 'claimed', shard, replica, term: message.term, vote: replica, match: 0 as LogIndex })
-    else if (message.kind === 'voteAnswer' && message.granted) this.#observe({ kind: 'claimed', shard, replica, term: message.term, vote: message.to, match: 0 as LogIndex })
-    else if (message.kind === 'appendAnswer' && message.accepted && message.match > 0) this.#observe({ kind: 'claimed', shard, replica, term: message.term, vote: undefined, match: message.match })
-  }
-
   #observe(observation: ReplicaObservation): void {
     this.#o.observe?.(observation)
   }
 }
-
-function placesOf(peers: readonly ReplicaPlace[]): ReplicaPlace[] {
-  return peers.map(({ replica, node }) => ({ replica, node }))
-}
-

@@ -57,4 +57,10 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     find: 'new Set(history.voters.map(({ node }) => node))',
     replace: 'new Set(current.voters.map(({ node }) => node))',
   },
+  {
+    name: 'a copy of the registry that was never filled is believed',
+    file: 'replica/cluster.ts',
+    find: 'const holds = this.#registry.hosted !== undefined && masters.includes(this.self)',
+    replace: 'const holds = this.#registry.hosted !== undefined',
+  },
 ]

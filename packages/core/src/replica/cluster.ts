@@ -281,7 +281,7 @@ export class Cluster {
   /** When the registry as it is known here was last sure to hold everything; -Infinity before. */
   registryCurrentAt(now: Now): number {
     const { hosted } = this.#registry
-    if (hosted !== undefined) return hosted.leader === undefined ? -Infinity : now.monotonic
+    if (hosted !== undefined && !this.#following) return hosted.leader === undefined ? -Infinity : now.monotonic
     return this.#parts?.follower.currentAt ?? -Infinity
   }
 
@@ -480,11 +480,11 @@ export class Cluster {
     const { hosted } = this.#registry
     const hint = this.hint(REGISTRY_SHARD)
     const masters = this.#registry.masters(hint, this.decision)
-    const leader = hosted?.leader ?? hint?.leader
+    const leader = this.#following ? (hint?.leader ?? hosted?.leader) : (hosted?.leader ?? hint?.leader)
     const others = this.members.filter((member) => member.clusterId !== undefined && member.node !== this.self && member.state === 'alive').map((member) => member.node)
     parts.caller.receive(now, { kind: 'targets', leader, masters, others }, this.#callerOutbox)
     this.#tellRegistrar(now)
-    this.#follow(now, masters.filter((node) => node !== this.self))
+    this.#follow(now, masters)
     if (registry.clusterId !== undefined) parts.admission.receive(now, { kind: 'registered', record: registry.node(this.self) }, this.#admissionOutbox)
     if (this.#readAt !== registry.applied) {
       this.#readAt = registry.applied
@@ -505,12 +505,14 @@ export class Cluster {
 
   #follow(now: Now, masters: readonly NodeId[]): void {
     const { follower } = this.#parts!
-    const follows = this.#registry.hosted === undefined && this.state.clusterId !== undefined
+    // A copy that was begun and never filled, since its change was lost with its leader, knows nothing and hears nothing.
+    const holds = this.#registry.hosted !== undefined && masters.includes(this.self)
+    const follows = !holds && this.state.clusterId !== undefined
     if (follows !== this.#following) {
       this.#following = follows
       follower.receive(now, follows ? { kind: 'start', applied: this.#registry.copied } : { kind: 'stop' }, this.#followerOutbox)
     }
-    if (follows) follower.receive(now, { kind: 'masters', masters }, this.#followerOutbox)
+    if (follows) follower.receive(now, { kind: 'masters', masters: masters.filter((node) => node !== this.self) }, this.#followerOutbox)
   }
 
   #view(): RegistrarView {

@@ -24,9 +24,10 @@ import { MASTERS_MAX } from '../message/registry.ts'
 import type { Random } from '../random.ts'
 import { type Epoch, type LogIndex, type NodeId, REGISTRY_SHARD, type ReplicaNumber, type ShardId, type Term } from '../units.ts'
 import { Agenda } from './agenda.ts'
-import { copyOf, Hosted, type HostedOutbox } from './hosted.ts'
+import { Hosted, type HostedOutbox } from './hosted.ts'
 import { JobMachine, type JobMachineOutbox } from './job-machine.ts'
 import type { Machine } from './machine.ts'
+import { copyOf } from './recovered.ts'
 import { RegistryMachine, type RegistryMachineOutbox } from './registry-machine.ts'
 
 export interface CopySettings {

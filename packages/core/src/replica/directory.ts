@@ -51,13 +51,14 @@ export class NodeDirectory implements Directory, Surroundings {
   }
 
   /**
-   * This node's copy hears no leader, and the leader of its term counts it among no masters. Such a copy may wait for long: the
-   * change that made it was lost with its leader, so nobody removes it, and the number that it has may yet be given to it again.
+   * This node's copy hears no leader, or one of an earlier term, and the leader counts it among no masters. Such a copy may wait for long:
+   * the change that made it was lost with its leader, so nobody removes it, and the number that it has may yet be given to it again.
    */
   isLeftOver(shard: ShardId): boolean {
     const own = this.#hosted.get(shard)?.master
     const hint = this.#cluster.hint(shard)
-    return own !== undefined && own.leader === undefined && hint !== undefined && hint.term >= own.term && !hint.masters.includes(this.self)
+    if (own === undefined || hint === undefined || hint.masters.includes(this.self)) return false
+    return own.leader === undefined ? hint.term >= own.term : hint.term > own.term
   }
 
   addressOf(node: NodeId): Address | undefined {

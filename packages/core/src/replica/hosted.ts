@@ -10,7 +10,7 @@
 import type { Now } from '../actor.ts'
 import { assert } from '../assert.ts'
 import { imageOf, walked } from '../message/image.ts'
-import type { InstalledSnapshot, LogRecord, MasterOutbox, RecoveredCopy, RestWish, RoleView } from '../master/boundary.ts'
+import type { InstalledSnapshot, LogRecord, MasterOutbox, RestWish, RoleView } from '../master/boundary.ts'
 import type { Master } from '../master/master.ts'
 import { type Configuration, configuration as configurationRow, entryTimes, logTable, stampEntry } from '../message/command.ts'
 import type { ConsensusMessage } from '../message/consensus.ts'
@@ -594,10 +594,4 @@ export class Hosted {
   }
 }
 
-/** What the journal found, in the form that a master takes. */
-export function copyOf(recovered: RecoveredShard): RecoveredCopy {
-  const { hardState, snapshot, first, last, terms, suspect } = recovered
-  return { hardState, snapshot, firstIndex: first, lastIndex: last, terms, suspect }
-}
-
-export const NO_CONFIGURATION = logTable.encode({ kind: 'configuration', leaseNow: 0 as never, wallNow: 0 as never, epoch: 0 as never, nextReplica: 0 as never, voters: [], outgoing: undefined, learners: [] })
+const NO_CONFIGURATION = logTable.encode({ kind: 'configuration', leaseNow: 0 as never, wallNow: 0 as never, epoch: 0 as never, nextReplica: 0 as never, voters: [], outgoing: undefined, learners: [] })

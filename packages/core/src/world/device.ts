@@ -34,7 +34,7 @@ interface SimulatedFile {
   unsynced: Map<number, Uint8Array>
   /** Sectors that cannot be read. */
   bad: Set<number>
-  /** Where the newest durable write that was answered begins, -1 before the first, and how far any goes. */
+  /** Where the newest durable write that was answered begins, -1 before the file's beginning is written, and how far any goes. */
   newest: number
   reach: number
   /** Another one for every file that a name comes to stand for. */
@@ -116,7 +116,7 @@ export class SimulatedDevice {
       const { file } = syncing
       if (!this.#isLie(request)) for (const sector of syncing.sectors) settle(file, sector)
       if (request.kind === 'write') {
-        file.newest = request.at
+        if (request.at === 0 || file.newest >= 0) file.newest = request.at
         file.reach = Math.max(file.reach, request.at + request.pieces.reduce((sum, piece) => sum + piece.length, 0))
       }
     }
@@ -182,7 +182,7 @@ export class SimulatedDevice {
     return this.#names.get(name)?.serial
   }
 
-  /** Where the newest durable write to a file begins that was answered, and how far such writes go; nothing before the first. */
+  /** Where the newest durable write to a file begins that was answered, and how far such writes go; nothing before there is one at its beginning. */
   written(name: string): { readonly newest: number; readonly reach: number } | undefined {
     const file = this.#names.get(name)
     return file === undefined || file.newest < 0 ? undefined : { newest: file.newest, reach: file.reach }
