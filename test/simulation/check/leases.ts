@@ -51,7 +51,10 @@ export class LeasesChecker implements Checker {
   }
 
   ended(lease: HeldLease, how: EndHow, code: string): void {
-    if (how !== 'complete' || code !== 'ok') return
+    if (code !== 'ok') return
+    // One that was delivered again after an end of unknown outcome is ended by the repetition too.
+    this.letGo(lease)
+    if (how !== 'complete') return
     const story = this.#story(lease.job)
     if (story.completedToken !== undefined && story.completedToken !== lease.token) this.#report.broken('I2', `${lease.job} was completed under token ${story.completedToken} and under ${lease.token}`)
     for (const [token, client] of story.owners) {
