@@ -17,10 +17,10 @@ import type { ClientMessage } from './message/client.ts'
 import type { Append, ConsensusMessage, SnapshotChunk } from './message/consensus.ts'
 import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
-import { Caretaker } from './replica/caretaker.ts'
-import { Cluster } from './replica/cluster.ts'
-import { claimOf, isClaim } from './replica/claims.ts'
 import type { LedSurely, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
+import { Caretaker } from './replica/caretaker.ts'
+import { claimOf, isClaim } from './replica/claims.ts'
+import { Cluster } from './replica/cluster.ts'
 import { Copies, isOnlyMaster, lossOf } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
@@ -357,7 +357,7 @@ export class Replica {
   }
 
   #hasLed(node: NodeId): boolean {
-    return [...this.#copies.hosted.values()].some((hosted) => hosted.started && hosted.master.lastLeader?.node === node)
+    return [...this.#copies.hosted.values()].some(({ master }) => master.lastLeader?.node === node)
   }
 
   #meet(nodes: Iterable<NodeId>): void {
@@ -496,7 +496,8 @@ export class Replica {
       case 'durable':
       case 'returned':
       case 'witnessed':
-        return this.#witness.receive(from, message, this.#hasLed(from), this.#witnessOutbox)
+        // Only looked up for the question: how far a journal went is told with every flush.
+        return this.#witness.receive(from, message, message.kind === 'returned' && this.#hasLed(from), this.#witnessOutbox)
       case 'pulse':
       case 'pulseAnswer':
         return this.#pulses.receive(this.#now, from, message, this.#pulsesOutbox)

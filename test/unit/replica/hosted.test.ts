@@ -91,6 +91,13 @@ class Stand {
     this.flush()
   }
 
+  /** A follower that has everything up to `match` answers the newest round, and a heartbeat passes. */
+  hear(match: number): void {
+    const { round } = this.sent.filter((message) => message.kind === 'append').at(-1)!
+    this.message({ kind: 'appendAnswer', term: 1, round, accepted: true, match, reached: match })
+    this.pass(100)
+  }
+
   elect(): void {
     while (this.hosted.master.role !== 'candidate') {
       this.monotonic += 20
@@ -177,17 +184,12 @@ test('a leader whose uncommitted entry nobody can give hands over, asks its disk
   stand.elect()
   stand.message({ kind: 'appendAnswer', term: 1, round: 1, accepted: false, match: 0, reached: 1 })
   stand.hosted.unreadable(stand.now, 1 as LogIndex)
-  const hear = (): void => {
-    const { round } = stand.sent.filter((message) => message.kind === 'append').at(-1)!
-    stand.message({ kind: 'appendAnswer', term: 1, round, accepted: true, match: 0, reached: 0 })
-    stand.pass(100)
-  }
   const fetches = stand.fetches
-  for (let times = 0; times < 100 && stand.fetches === fetches; times++) hear()
+  for (let times = 0; times < 100 && stand.fetches === fetches; times++) stand.hear(0)
   assert.ok(stand.fetches > fetches)
   assert.equal(stand.heard.includes('ends for 1'), false)
   stand.hosted.unreadable(stand.now, 1 as LogIndex)
-  for (let times = 0; times < 40; times++) hear()
+  for (let times = 0; times < 40; times++) stand.hear(0)
   assert.ok(stand.heard.includes('ends for 1'))
 })
 
@@ -198,11 +200,7 @@ test('a leader that cannot get an entry anywhere hands over to one whose disk ma
   stand.message({ kind: 'appendAnswer', term: 1, round: 1, accepted: true, match: 1, reached: 1 })
   stand.hosted.unreadable(stand.now, 1 as LogIndex)
   assert.equal(stand.sent.some((message) => message.kind === 'timeoutNow'), false)
-  for (let times = 0; times < 40; times++) {
-    const { round } = stand.sent.filter((message) => message.kind === 'append').at(-1)!
-    stand.message({ kind: 'appendAnswer', term: 1, round, accepted: true, match: 1, reached: 1 })
-    stand.pass(100)
-  }
+  for (let times = 0; times < 40; times++) stand.hear(1)
   assert.ok(stand.sent.some((message) => message.kind === 'timeoutNow'))
 })
 

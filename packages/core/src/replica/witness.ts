@@ -86,7 +86,7 @@ export class Witness {
     this.#told.delete(node)
   }
 
-  /** `led`: that node has led copies here that have followed nobody since. */
+  /** `led`: who returns has led copies here that have followed nobody since; nothing else asks. */
   receive(from: NodeId, message: WitnessMessage, led: boolean, out: WitnessOutbox): void {
     switch (message.kind) {
       case 'durable':
