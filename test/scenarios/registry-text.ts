@@ -22,6 +22,8 @@ export function registryText(bytes: Uint8Array, names: Names): string | undefine
       return `topic ${entry.topic} has other settings`
     case 'shardBorn':
       return `shard ${entry.birth.shard} is born, with the masters ${names.set(entry.birth.masters)}`
+    case 'shardRecovered':
+      return `shard ${entry.shard} is recovered from ${names.node(entry.node)}, epoch ${entry.recovery}; destroyed ${names.set(entry.destroyed)}`
     default:
       return entry satisfies never
   }

@@ -56,6 +56,10 @@ export class WordList implements Machine {
     return []
   }
 
+  nextPayload(): number {
+    return Infinity
+  }
+
   lead(): void {}
 
   wake(): void {}

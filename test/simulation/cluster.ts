@@ -20,6 +20,7 @@ import { History } from './history.ts'
 import { GREETER } from './greeter.ts'
 import { Operations } from './operations.ts'
 import { Publisher } from './publisher.ts'
+import { Recoveries } from './recoveries.ts'
 import type { MakeClient, Scene } from './scene.ts'
 import type { Setup } from './setup.ts'
 import { SimClient, type User } from './sim-client.ts'
@@ -66,6 +67,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   readonly #twins: Twins
   readonly #strangers: Strangers | undefined
   readonly #operations: Operations
+  readonly #recoveries: Recoveries
   /** Where each node was first; one at a time is somewhere else. */
   readonly #homes = new Map<NodeProcess, Address>()
 
@@ -75,8 +77,9 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#users = setup.users
     this.world = new World(setup.world, this)
     this.history = new History(() => this.world.now)
-    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now, () => this.#live())
+    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now, () => this.#live(), setup.plan.recovery.recoverEveryMs > 0)
     this.#disks = new DiskGuard(this.checkers.log)
+    this.#recoveries = new Recoveries(this.checkers.log, this.checkers.recovery, this.checkers.report)
     this.coverage = new FaultCoverage({ leaders: this.checkers.leaders.latest, identityOf: (node) => this.#disks.identityOf(node) })
     this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
     const seeds = Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
@@ -228,6 +231,33 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     return this.#operations.forget(this.#disks.destroyed)
   }
 
+  mayLose(random: Random): readonly NodeProcess[] {
+    const { nodes } = this
+    if (nodes.length < 3 || nodes.some((node) => !this.#disks.mayWipe(node))) return []
+    return this.#recoveries.choose(random, nodes, (id) => nodes.find((node) => this.#disks.identityOf(node) === id))
+  }
+
+  recover(lost: readonly NodeProcess[]): readonly NodeProcess[] {
+    const ids = lost.map((node) => this.#disks.identityOf(node)!)
+    return this.#recoveries.recover(ids, this.nodes.filter((node) => !lost.includes(node)), (node) => this.#disks.identityOf(node))
+  }
+
+  isRecovered(): boolean {
+    return this.checkers.recovery.isOver
+  }
+
+  returns(node: NodeProcess): void {
+    this.#recoveries.returns(node)
+  }
+
+  mayBeAlone(nodes: readonly NodeProcess[]): boolean {
+    return this.#recoveries.mayBeAlone(nodes.map((node) => this.#disks.identityOf(node)!))
+  }
+
+  foundOut(nodes: readonly NodeProcess[]): void {
+    this.#recoveries.foundOut(nodes)
+  }
+
   meet(): readonly NodeProcess[] {
     return this.nodes.every((node) => this.#belonging.has(node)) ? this.#strangers?.meet() ?? [] : []
   }
@@ -268,6 +298,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     }
     this.checkers.observed(process, observation)
     this.#disks.observed(process, observation)
+    this.#recoveries.observed(process, observation)
     this.coverage.observed(observation)
     const occasion = occasionOf(observation)
     if (occasion !== undefined) this.#faults.provoke(process, occasion)
@@ -276,7 +307,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   /** A node may end itself where its disk has failed it or has forgotten, and for nothing else that happens here. */
   halted(process: Process, reason: string): void {
     this.world.count('halted')
-    if (process instanceof NodeProcess && (process.diskFailures > 0 || this.#disks.mayEnd(process))) return
+    if (process instanceof NodeProcess && (process.diskFailures > 0 || this.#disks.mayEnd(process) || this.#recoveries.mayEnd(process))) return
     if (this.#twins.includes(process)) return
     this.checkers.report.broken('halt', `${process.name} ended itself: ${reason}`)
   }

@@ -53,7 +53,7 @@ test('nothing is used at run time but Node itself, cbor-x and ip-cidr', () => {
   none(wrong, 'every other package is a decision that the user has not made')
 })
 
-const FOUNDATION = ['actor', 'units', 'assert', 'random', 'heap', 'hash', 'crc32', 'utf8', 'bytes', 'device', 'freeze', 'rows', 'slots']
+const FOUNDATION = ['actor', 'units', 'assert', 'random', 'heap', 'hash', 'crc32', 'utf8', 'bytes', 'device', 'freeze', 'rows', 'slots', 'recovery-epoch']
 /** The books are one group; everything else stands alone on messages and foundation. */
 const BOOKS = ['job', 'lease', 'event', 'schedule', 'session']
 const SIBLINGS = ['node', 'registry', 'master', 'journal', 'client', 'lead', 'front', ...BOOKS]

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { JobState, LostReason } from '@horus/core/message/client'
-import { Code, FailMode, logTable, Operation } from '@horus/core/message/command'
+import { addAnswer, Code, FailMode, logTable, Operation } from '@horus/core/message/command'
+import { decode } from '@horus/core/message/layout'
 import { Random } from '@horus/core/random'
 import { Shard } from '@horus/core/shard'
-import type { FencingToken, JobNumber, LeaseTime, WallTime } from '@horus/core/units'
-import { ALL_KNOWN, bytesOf, logWithSession, P, SHARD, TestLog } from './job/log.ts'
+import type { FencingToken, JobNumber, LeaseTime, LogIndex, PartitionId, SessionNumber, WallTime } from '@horus/core/units'
+import { ALL_KNOWN, bytesOf, logWithSession, P, Seen, SHARD, TestLog } from './job/log.ts'
 
 test('a job goes from add over acquire to complete', () => {
   const { log, session } = logWithSession()
@@ -51,6 +52,38 @@ test('a lease of another session is not completed, failed, extended or released'
   const { jobs } = log.acquire(session, 1)
   for (const outcome of [log.complete(other, jobs), log.fail(other, jobs), log.extend(other, jobs), log.release(other, jobs)]) assert.deepEqual(outcome.lost, jobs)
   assert.equal(log.job(1)!.state, JobState.active)
+})
+
+test('after a recovery no number of a job, a session or a lease is one that lost masters may have given out, and what is there goes on', () => {
+  const { log, session } = logWithSession()
+  log.addMany(session, 3)
+  const held = log.acquire(session, 1)
+  // The log of the test numbers on: what the same bytes do at the place that they have after a recovery is looked at here.
+  const { shard } = log
+  log.shard = shard.clone()
+  const lengthBefore = log.index
+  log.addMany(session, 1)
+  const added = log.entries.slice(lengthBefore)
+  log.shard = shard
+  log.shard.recover(1)
+  const base = 2 ** 44
+  assert.equal(log.shard.appliedIndex, base)
+  const apply = (index: number, bytes: Uint8Array): Seen => {
+    const seen = new Seen()
+    log.shard.apply(index as LogIndex, bytes, seen.effects)
+    return seen
+  }
+  const twice = Shard.restore(SHARD, log.shard.snapshot())
+  assert.equal(twice.digest(), log.shard.digest())
+  log.shard = twice
+  const [answer] = apply(base + 1, added[0]!).answers
+  assert.equal(decode(addAnswer, answer!.body).first, base + 1)
+  const opened = apply(base + 2, logTable.encode({ kind: 'partitionOpen', ...log.times, partition: (P + 1) as PartitionId, topic: 'other', settings: new Uint8Array(0) }))
+  assert.deepEqual(opened.answers, [])
+  const leased = apply(base + 3, logTable.encode({ kind: 'acquire', ...log.times, partition: P, session: session as SessionNumber, count: 5, grant: 10, leaseMs: 1000, names: [] })).leased
+  assert.deepEqual(leased.map(({ token, jobs }) => [token, [...jobs]]), [[base + 3, [2, 3, base + 1]]])
+  assert.equal(log.shard.leaseOf(P, 1 as JobNumber, held.jobs[0]!.token as FencingToken)?.session, session)
+  assert.throws(() => log.shard.recover(1), /behind everything/)
 })
 
 test('a session of which nothing is known changes nothing', () => {

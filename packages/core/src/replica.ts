@@ -21,13 +21,15 @@ import type { LedSurely, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaO
 import { Caretaker } from './replica/caretaker.ts'
 import { claimOf, isClaim } from './replica/claims.ts'
 import { Cluster } from './replica/cluster.ts'
-import { Copies, isOnlyMaster, lossOf } from './replica/copies.ts'
+import { Copies } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
 import { NodeDirectory } from './replica/directory.ts'
 import type { Hosted, HostedOutbox } from './replica/hosted.ts'
 import type { JobMachineOutbox } from './replica/job-machine.ts'
+import { Notes } from './replica/notes.ts'
 import { Pulses, type PulsesOutbox } from './replica/pulse/pulses.ts'
 import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
+import { Startup, type StartupOutbox } from './replica/startup.ts'
 import { Witness, type WitnessOutbox } from './replica/witness.ts'
 import { type Instant, type LogIndex, type NodeId, REGISTRY_SHARD, type ShardId, type Term, type WallTime } from './units.ts'
 
@@ -66,9 +68,9 @@ export class Replica {
   readonly #copies: Copies
   readonly #witness = new Witness()
   readonly #pulses: Pulses
+  readonly #startup: Startup
   #out: ReplicaOutbox | undefined
   #now: Now = { monotonic: 0 as Instant, wall: 0 as WallTime }
-  #recoveredJournal: RecoveredJournal | undefined
   #running = false
   /** Why this node ends as soon as its new identity is durable. */
   #ended: string | undefined
@@ -80,8 +82,8 @@ export class Replica {
   /** The state of the registry that led shards have been told of. */
   #registryAt = -1
   #hintAt = 0
-  /** What somebody has said and nobody has heard yet: some a turn, never one a job. */
-  #noted: (() => void)[] = []
+  /** Some a turn, never one a job. */
+  readonly #notes = new Notes()
   #nextTicket = 1
   /** Fetches asked for and not answered, so that whoever waits for an entry asks once. */
   readonly #fetching = new Set<string>()
@@ -108,16 +110,19 @@ export class Replica {
       identity: (identity) => this.#o.identity(identity),
       event: (event) => this.#o.event(event),
       halt: (reason) => this.#o.halt(reason),
-      loaded: () => this.#note(() => this.#identified()),
+      loaded: () => this.#note(() => (this.#ended === undefined ? this.#startup.identified(this.#now) : this.#o.halt(this.#ended))),
       birth: (shard, masters) => this.#note(() => this.#birth(shard, masters)),
       changed: () => this.#note(() => this.#clusterChanged()),
       propose: (entry) => this.#note(() => this.#proposeToRegistry(entry)),
       topicAnswered: () => this.#note(() => this.#front.wake(this.#now, this.#o)),
       wishAnswered: (ticket, code) => this.#note(() => this.#front.wishAnswered(ticket, code, this.#o)),
+      standing: () => this.#note(() => this.#copies.judge(this.#now)),
+      outdated: (shard) => this.#note(() => this.#copies.retire(this.#now, shard)),
     })
+    this.#startup = new Startup(options, this.#startupOutbox)
     this.#copies = new Copies(
       { masters: masterSettings, snapshotEntries: tuning?.snapshotEntries ?? SNAPSHOT_ENTRIES, snapshotBytes: tuning?.snapshotBytes ?? SNAPSHOT_BYTES, ...(tuning?.snapshotStep === undefined ? {} : { snapshotStep: tuning.snapshotStep }) }, options.random.fork(), this.#journal,
-      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, pulses: this.#pulses, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
+      { self: () => this.#cluster.self, firstMasters: (shard) => this.#cluster.firstMasters(shard), isCleared: () => this.#witness.isCleared, isEntitled: (shard, term) => this.#cluster.standing.isEntitled(shard, term), pulses: this.#pulses, registryHosted: (registry) => this.#cluster.registryHosted(this.#now, registry), retired: () => this.#note(() => this.#tellReady()) },
       { hosted: this.#hostedOutbox, jobs: this.#jobOutbox, registry: this.#registryOutbox },
     )
     this.#directory = new NodeDirectory(options.cluster, this.#cluster, this.#copies.hosted)
@@ -152,6 +157,9 @@ export class Replica {
         this.#pulses.linkDown(input.node, this.#pulsesOutbox)
         this.#front.linkDown(now, input.node, outbox)
         this.#witness.linkDown(input.node)
+        break
+      case 'generation':
+        this.#cluster.newer(now, input.generation)
         break
       case 'message':
         this.#message(input.from, input.bytes)
@@ -237,15 +245,11 @@ export class Replica {
   // ---- what was noted, until nothing is left ---------------------------------------------------------------------
 
   #settle(): void {
-    while (this.#noted.length > 0) {
-      const noted = this.#noted
-      this.#noted = []
-      for (const effect of noted) effect()
-    }
+    this.#notes.settle(this.#now)
   }
 
   #note(effect: () => void): void {
-    this.#noted.push(effect)
+    this.#notes.note(effect)
   }
 
   #turn(now: Now): void {
@@ -271,7 +275,8 @@ export class Replica {
 
   /** Once nothing depends on it: a node that was struck while it was a master stays one until others have taken its place. */
   #leaveWhenStruck(): void {
-    if (this.#left || !this.#cluster.struck || ![...this.#copies.hosted.keys()].every((shard) => this.#directory.isLeftOver(shard))) return
+    if (this.#left || !this.#cluster.struck) return
+    if (!this.#cluster.standing.isDestroyed && ![...this.#copies.hosted.keys()].every((shard) => this.#directory.isLeftOver(shard))) return
     this.#left = true
     this.#o.event({ kind: 'left' })
   }
@@ -289,39 +294,34 @@ export class Replica {
 
   readonly #journalOutbox: JournalOutbox = {
     device: (request) => this.#o.device(this.#desk.out('journal', request)),
-    recovered: (recovered) => this.#note(() => this.#recovered(recovered)),
-    durable: (shard, ticket) => this.#note(() => this.#copies.hosted.get(shard)?.durable(this.#now, ticket)),
+    recovered: (recovered) => this.#note(() => this.#startup.recovered(this.#now, this.#cluster.state, recovered)),
+    durable: (shard, ticket) => this.#note(() => (this.#startup.revival ?? this.#copies.hosted.get(shard))?.durable(this.#now, ticket)),
     loaded: (shard, from) => {
       this.#fetching.delete(`${shard} ${from}`)
-      this.#note(() => this.#copies.hosted.get(shard)?.loaded(this.#now))
+      this.#note(() => (this.#startup.revival ?? this.#copies.hosted.get(shard))?.loaded(this.#now))
     },
     unreadable: (shard, index, from) => {
       this.#fetching.delete(`${shard} ${from}`)
-      this.#note(() => this.#copies.hosted.get(shard)?.unreadable(this.#now, index))
+      this.#note(() => (this.#startup.revival ?? this.#copies.hosted.get(shard))?.unreadable(this.#now, index))
     },
     stalled: (reason) => this.#o.event({ kind: 'log', level: 'error', text: reason }),
     failed: (reason) => this.#o.halt(reason),
   }
 
-  #identified(): void {
-    if (this.#ended !== undefined) return this.#o.halt(this.#ended)
-    if (this.#recoveredJournal === undefined) this.#journal.receive(this.#now, { kind: 'start' }, this.#journalOutbox)
-    else this.#run()
+  readonly #startupOutbox: StartupOutbox = {
+    readJournal: (now) => this.#journal.receive(now, { kind: 'start' }, this.#journalOutbox),
+    nextTicket: () => this.#nextTicket++,
+    journal: (_now, input) => this.#toJournal(input),
+    entries: (shard, from, to, maxBytes) => this.#journal.entries(shard, from, to, maxBytes),
+    reviving: (shard, record) => this.#observe({ kind: 'reviving', shard, index: record.index, term: record.term, entry: record.bytes }),
+    revived: (shard, replica, through, index) => this.#observe({ kind: 'revived', shard, replica, through, index }),
+    renew: (now) => this.#cluster.renew(now),
+    run: (_now, journal) => this.#run(journal),
+    log: (text) => this.#o.event({ kind: 'log', level: 'error', text }),
+    halt: (reason) => this.#o.halt(reason),
   }
 
-  #recovered(recovered: RecoveredJournal): void {
-    this.#recoveredJournal = recovered
-    const { clusterId } = this.#cluster.state
-    const loss = clusterId === undefined ? undefined : lossOf(recovered)
-    if (loss === undefined || isOnlyMaster(recovered)) return this.#run()
-    const { seeds, range, join } = this.#options
-    if (seeds.length === 0 && range.length === 0 && !join) return this.#o.halt(`${loss}: restore the data directory from a backup, or empty it to begin anew`)
-    this.#o.event({ kind: 'log', level: 'error', text: `${loss}: this node comes back as a new one, and what it held is made anew from the other masters` })
-    this.#cluster.renew(this.#now)
-  }
-
-  #run(): void {
-    const { shards } = this.#recoveredJournal!
+  #run({ shards, position }: RecoveredJournal): void {
     // A node that belongs nowhere yet holds nothing: these are the copies of the identity before this one.
     const foreign = this.#cluster.state.clusterId === undefined
     for (const shard of shards) {
@@ -334,7 +334,7 @@ export class Replica {
     for (const { shard, hardState, last, suspect } of shards) {
       if (hardState !== undefined && this.#copies.hosted.has(shard)) this.#observe({ kind: 'resumed', shard, replica: hardState.self, term: hardState.term, vote: hardState.vote, last, suspect })
     }
-    this.#witness.start(this.#now, this.#cluster.self, this.#cluster.run, this.#recoveredJournal!.position, others, WITNESS_ELECTIONS * this.#electionMs, this.#witnessOutbox)
+    this.#witness.start(this.#now, this.#cluster.self, this.#cluster.run, position, others, WITNESS_ELECTIONS * this.#electionMs, this.#witnessOutbox)
     this.#clusterChanged()
   }
 
@@ -553,8 +553,9 @@ export class Replica {
     const { applied } = this.#cluster.registry
     if (applied !== this.#registryAt) {
       this.#registryAt = applied
-      // What was placed on a shard may have changed.
+      // What was placed on a shard may have changed, and which of its copies counts.
       for (const hosted of this.#copies.led) hosted.stir()
+      this.#copies.judge(this.#now)
     }
     this.#front.wake(this.#now, this.#o)
     this.#tellReady()

@@ -26,6 +26,7 @@ import {
 } from './message/command.ts'
 import { AddItemReader, ITEMS_MAX, type LeasedGroupsReader, readGroups } from './message/jobs.ts'
 import { decode, encode, MalformedMessage, type ValueOf } from './message/layout.ts'
+import { firstJobAt, recoveryBase } from './recovery-epoch.ts'
 import type { StoredAnswer } from './session/sessions.ts'
 import type { FencingToken, JobNumber, LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId } from './units.ts'
 
@@ -76,7 +77,7 @@ export class Shard extends Books {
       case 'command': return this.#command(index, entry, effects)
       case 'acquire': return this.#acquire(index, entry, effects)
       case 'tick': return this.#tick(entry, effects)
-      case 'partitionOpen': return this.#openPartition(entry.partition, entry.topic, entry.settings)
+      case 'partitionOpen': return this.#openPartition(index, entry.partition, entry.topic, entry.settings)
       case 'noop':
       case 'configuration': return
       default: entry satisfies never
@@ -272,10 +273,11 @@ export class Shard extends Books {
     this.sessions.expire(this.leaseClock, (session) => this.hosted.some(({ leases }) => leases.held(session) > 0))
   }
 
-  #openPartition(number: PartitionId, topic: string, settings: Uint8Array): void {
+  #openPartition(index: LogIndex, number: PartitionId, topic: string, settings: Uint8Array): void {
     const known = this.byNumber.get(number)
     if (known !== undefined) known.books.settings = settings.slice()
-    else this.host({ books: new PartitionBooks(number, topic, settings.slice(), this.freezer), leases: new Leases() })
+    // The lost masters may have opened it before, and given out numbers.
+    else this.host({ books: new PartitionBooks(number, topic, settings.slice(), this.freezer, firstJobAt(index)), leases: new Leases() })
   }
 
   /** Leases sorted by session: one effect for each session. */
@@ -297,6 +299,15 @@ export class Shard extends Books {
   }
 
   // ---- whole books -------------------------------------------------------------------------------------------------
+
+  /** The masters are lost but for this copy: no number that they may have given out behind its last entry is given out again. */
+  recover(recovery: number): void {
+    const base = recoveryBase(recovery)
+    assert(base.index > this.applied, 'an epoch begins behind everything of the one before')
+    this.applied = base.index
+    this.resultHash.number(base.index)
+    for (const { books } of this.hosted) books.next = base.job
+  }
 
   /** Reads a snapshot step by step; the pieces are taken over, and let go as they are read. Throws MalformedMessage for bytes that are no snapshot, or one of a version that is not known here. */
   static *restoring(shard: ShardId, pieces: Uint8Array[]): Walk<Shard> {

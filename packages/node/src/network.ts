@@ -98,6 +98,7 @@ export class Network implements HostNetwork {
         clientUp: (connection, principal) => input({ kind: 'clientUp', connection, principal }),
         clientDown: (connection) => input({ kind: 'clientDown', connection }),
         clientMessage: (connection, bytes) => input({ kind: 'clientMessage', connection, bytes }),
+        newer: (generation) => input({ kind: 'generation', generation }),
         refused: (_where: string, reason: TransportError) => log('warning', reason.message),
         twin,
       },

@@ -25,7 +25,7 @@ export interface HelloCommon {
   readonly cluster: string
   /** Unknown to a client, and to a node before the cluster is founded or joined. */
   readonly clusterId: ClusterId | undefined
-  /** Raised when the registry is recovered by force. */
+  /** Raised when the registry is recovered by force. Whoever is of an older one takes the newer before the two are linked. */
   readonly generation: number
   /** Of the software, for people. */
   readonly version: string

@@ -16,6 +16,8 @@ export interface LinkHandlers extends ClientHandlers {
   message(from: NodeId, bytes: Uint8Array): void
   /** Somebody was refused or refused us, for the log; the same of the same node is told once. */
   refused?(where: string, reason: TransportError): void
+  /** A node of this cluster is of that generation, newer than the own: until `identify` says so too, the two refuse each other. */
+  newer?(generation: number): void
   /** Another process runs with this node's identity: both must stop. */
   twin?(where: string): void
 }

@@ -18,7 +18,7 @@ import { mistaken, objection } from './acquaintance.ts'
 import { Connection } from './connection.ts'
 import { dial } from './dial.ts'
 import { TransportError } from './errors.ts'
-import { type ClientHello, common, decodeGreeting, disagreement, encodeHello, type Hello, type HelloCommon, type NodeHello } from './hello.ts'
+import { type ClientHello, common, decodeGreeting, disagreement, encodeHello, type Hello, type HelloCommon, type NodeHello, type Refusal } from './hello.ts'
 import type { LinkHandlers, LinkOptions } from './link-options.ts'
 import { Listener } from './listener.ts'
 import { DUPLICATE, judge, Peer, REPLACED } from './peer.ts'
@@ -81,12 +81,12 @@ export class NodeLinks {
     return used
   }
 
-  /** What greetings carry from now on. Links to nodes of another cluster end. */
+  /** What greetings carry from now on. Links to nodes of another cluster, or of another generation, end. */
   identify(identity: Identity): void {
     this.#identity = identity
     for (const { link } of this.#peers.values()) {
       const refusal = link && disagreement(this.#common(), link.hello)
-      if (refusal?.code === 'cluster') link?.connection.close(new TransportError(refusal.code, refusal.text))
+      if (refusal?.code === 'cluster' || refusal?.code === 'generation') link?.connection.close(new TransportError(refusal.code, refusal.text))
     }
   }
 
@@ -175,7 +175,7 @@ export class NodeLinks {
       address, from,
       security: this.#options.keyring && { keyring: this.#options.keyring },
       hello: this.#hello(peer.node),
-      check: (theirs) => disagreement(this.#common(), theirs) ?? mistaken(theirs, peer.node),
+      check: (theirs) => this.#disagreement(theirs) ?? mistaken(theirs, peer.node),
       up: (connection, theirs) => {
         up = connection
         this.#dialled(peer, connection, theirs as NodeHello)
@@ -255,9 +255,13 @@ export class NodeLinks {
       return undefined
     }
     const { hello } = greeting
-    const refusal = disagreement(this.#common(), hello) ?? objection(this.#hello(undefined), { hello, host, principal }, this.#options.allows)
+    const refusal = this.#disagreement(hello) ?? objection(this.#hello(undefined), { hello, host, principal }, this.#options.allows)
     if (!refusal) return hello
-    connection.refuse(refusal)
+    // A greeting tells what a refusal would not: which generation is the newer one. Whoever dials ends the link by itself.
+    if (refusal.code === 'generation' && hello.role === 'node') {
+      connection.send(encodeHello(this.#hello(hello.nodeId)))
+      connection.end(new TransportError(refusal.code, refusal.text))
+    } else connection.refuse(refusal)
     if (refusal.code === 'twin') this.#handlers.twin?.(host)
     if (refusal.code !== 'self') this.#handlers.refused?.(host, new TransportError(refusal.code, `refused a ${hello.role} at ${host}: ${refusal.text}`))
     return undefined
@@ -373,6 +377,13 @@ export class NodeLinks {
   /** A node whose address was never told is remembered only while it is linked. */
   #forget(peer: Peer): void {
     if (peer.at === undefined && !peer.link && !peer.held && !peer.abandonDial) this.#peers.delete(peer.node)
+  }
+
+  /** Why the two cannot be linked. A node of a newer generation shows that the registry was recovered. */
+  #disagreement(hello: Hello): Refusal | undefined {
+    const refusal = disagreement(this.#common(), hello)
+    if (refusal?.code === 'generation' && hello.role === 'node' && hello.generation > this.#identity.generation) this.#handlers.newer?.(hello.generation)
+    return refusal
   }
 
   #common(): HelloCommon {

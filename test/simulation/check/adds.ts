@@ -23,6 +23,24 @@ export class AddsChecker implements Checker {
     this.#report = report
     this.#history = history
     this.#log = log
+    log.onRecovery(() => this.#forgetLost())
+  }
+
+  /** What only the lost masters had acknowledged is gone, with its keys and its numbers. */
+  #forgetLost(): void {
+    for (const id of this.#log.lost) {
+      const job = this.#jobOfAttempt.get(id) ?? this.#history.byId(id)?.job
+      this.#jobOfAttempt.delete(id)
+      if (job === undefined) continue
+      // A duplicate that is lost leaves the job that it repeats.
+      if (this.#isKept(job)) continue
+      this.#acknowledged.delete(job)
+      for (const [key, known] of this.#jobOfKey) if (known === job) this.#jobOfKey.delete(key)
+    }
+  }
+
+  #isKept(job: JobName): boolean {
+    return this.#history.attempts.some((attempt) => attempt.job === job && this.#log.attempts.has(attempt.id))
   }
 
   get acknowledged(): ReadonlySet<JobName> {
@@ -34,7 +52,8 @@ export class AddsChecker implements Checker {
       this.#mustBeAbsent(attempt)
       return
     }
-    if (attempt.outcome !== 'acknowledged' || attempt.job === undefined) return
+    // An answer that was on its way when its entry was lost.
+    if (attempt.outcome !== 'acknowledged' || attempt.job === undefined || this.#log.lost.has(attempt.id)) return
     this.#acknowledged.add(attempt.job)
     if (!duplicate && !this.#log.attempts.has(attempt.id)) this.#report.broken('I1', `attempt ${attempt.id} was acknowledged as ${attempt.job} before any node had applied it`)
     if (duplicate && attempt.key === undefined) this.#report.broken('I7', `attempt ${attempt.id} without a key was called a duplicate of ${attempt.job}`)
@@ -47,6 +66,7 @@ export class AddsChecker implements Checker {
       this.#report.broken('I1', `${lease.client} got ${lease.job} with a payload that no user wrote`)
       return
     }
+    if (this.#log.lost.has(attempt.id)) return
     if (attempt.outcome === 'refused' && !this.#history.repeaters.has(attempt.client)) this.#report.broken('I10', `attempt ${attempt.id} was refused with ${attempt.code} and yet ${lease.client} got it as ${lease.job}`)
     this.#isJob(attempt, lease.job)
   }

@@ -36,6 +36,10 @@ export class ClockChecker implements Checker, CommittedListener {
     if (!this.#proposedAt.has(key)) this.#proposedAt.set(key, this.#now())
   }
 
+  rewound(shard: ShardId): void {
+    this.#last.delete(shard)
+  }
+
   committed(entry: CommittedEntry): void {
     if (entry.leaseNow === undefined) return
     const at = this.#proposedAt.get(`${entry.shard}/${entry.index}/${entry.term}`)

@@ -23,10 +23,15 @@ interface NaivePartition {
 interface Foretold {
   readonly place: string
   readonly duplicate: boolean
+  readonly shard: number
 }
+
+/** How far the numbers of one recovery lie from those of the next (docs/decisions/recovery.md). */
+const RECOVERY_SPAN = 2 ** 44
 
 export class NumbersChecker implements Checker, CommittedListener {
   readonly #report: Report
+  readonly #log: CommittedLog
   /** `shard/session` */
   readonly #sessions = new Map<string, NaiveSession>()
   /** `shard/partition` */
@@ -35,7 +40,13 @@ export class NumbersChecker implements Checker, CommittedListener {
 
   constructor(report: Report, log: CommittedLog) {
     this.#report = report
+    this.#log = log
     log.listen(this)
+  }
+
+  rewound(shard: number): void {
+    for (const map of [this.#sessions, this.#partitions]) for (const key of map.keys()) if (key.startsWith(`${shard}/`)) map.delete(key)
+    for (const [attempt, foretold] of this.#foretold) if (foretold.shard === shard) this.#foretold.delete(attempt)
   }
 
   committed({ shard, index }: CommittedEntry, entry: LogEntry | undefined, bytes: Uint8Array): void {
@@ -53,7 +64,7 @@ export class NumbersChecker implements Checker, CommittedListener {
   }
 
   settled(attempt: Attempt, duplicate: boolean): void {
-    if (attempt.outcome !== 'acknowledged' || attempt.job === undefined) return
+    if (attempt.outcome !== 'acknowledged' || attempt.job === undefined || this.#log.lost.has(attempt.id)) return
     const foretold = this.#foretold.get(attempt.id)
     const place = placeOf(attempt.job)
     if (foretold === undefined) this.#report.broken('I1', `attempt ${attempt.id} was acknowledged as ${attempt.job}, and by the committed log it became nothing`)
@@ -63,6 +74,7 @@ export class NumbersChecker implements Checker, CommittedListener {
   }
 
   leased(lease: HeldLease): void {
+    if (this.#log.lost.has(lease.attempt)) return
     const foretold = this.#foretold.get(lease.attempt)
     const place = placeOf(lease.job)
     if (foretold === undefined || foretold.place !== place || foretold.duplicate) this.#report.broken('I1', `${lease.client} got job ${place} with the payload of attempt ${lease.attempt}, which by the committed log is ${foretold?.place ?? 'nothing'}`)
@@ -82,6 +94,7 @@ export class NumbersChecker implements Checker, CommittedListener {
     const { partition, items } = readAddEntry(bytes)
     const books = this.#partitions.get(`${shard}/${partition}`)
     if (books === undefined) return
+    books.next = Math.max(books.next, Math.floor(index / RECOVERY_SPAN) * RECOVERY_SPAN + 1)
     while (items.next()) {
       const key = items.options.idempotencyKey
       const known = key === undefined ? undefined : books.keys.get(key)
@@ -89,7 +102,7 @@ export class NumbersChecker implements Checker, CommittedListener {
       if (key !== undefined) books.keys.set(key, number)
       const attempt = attemptOf(items.payload)
       if (this.#foretold.has(attempt)) this.#report.broken('I7', `attempt ${attempt} was applied twice, the second time at ${index} of shard ${shard}`)
-      this.#foretold.set(attempt, { place: `${partition}/${number}`, duplicate: known !== undefined })
+      this.#foretold.set(attempt, { place: `${partition}/${number}`, duplicate: known !== undefined, shard })
     }
   }
 }

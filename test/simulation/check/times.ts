@@ -18,6 +18,8 @@ interface Start {
 }
 
 interface Wait {
+  /** `partition/number/token` */
+  readonly fail: string
   readonly after: number
   readonly until: number
 }
@@ -31,7 +33,7 @@ export class TimesChecker implements Checker, CommittedListener {
   /** By the attempt in the payload. */
   readonly #due = new Map<number, { readonly at: number; readonly backoffMs: number }>()
   /** `partition/number/token` to what a fail under it asked for; the first one counts, repeats are told its answer. */
-  readonly #fails = new Map<string, { readonly wall: number; readonly mode: number; readonly retryAfterMs: number }>()
+  readonly #fails = new Map<string, { readonly shard: ShardId; readonly wall: number; readonly mode: number; readonly retryAfterMs: number }>()
   readonly #starts = new Map<JobName, Start[]>()
   readonly #waits = new Map<JobName, Wait[]>()
 
@@ -39,6 +41,16 @@ export class TimesChecker implements Checker, CommittedListener {
     this.#report = report
     this.#log = log
     log.listen(this)
+  }
+
+  rewound(shard: ShardId): void {
+    this.#walls.delete(shard)
+    for (const [key, fail] of this.#fails) if (fail.shard === shard) this.#fails.delete(key)
+  }
+
+  /** A fail that is lost delays nothing. */
+  recovered(): void {
+    for (const [job, waits] of this.#waits) this.#waits.set(job, waits.filter(({ fail }) => this.#fails.has(fail)))
   }
 
   committed({ shard, index }: CommittedEntry, entry: LogEntry | undefined, bytes: Uint8Array): void {
@@ -66,7 +78,7 @@ export class TimesChecker implements Checker, CommittedListener {
     const fail = this.#fails.get(`${lease.partition}/${lease.number}/${lease.token}`)
     if (how !== 'fail' || code !== 'ok' || fail === undefined) return
     const delay = fail.mode === FailMode.retryAfter ? fail.retryAfterMs : (this.#due.get(lease.attempt)?.backoffMs ?? 0)
-    push(this.#waits, lease.job, { after: lease.token, until: fail.wall + delay })
+    push(this.#waits, lease.job, { fail: `${lease.partition}/${lease.number}/${lease.token}`, after: lease.token, until: fail.wall + delay })
     this.#compare(lease.job)
   }
 
@@ -95,7 +107,7 @@ export class TimesChecker implements Checker, CommittedListener {
     while (reader.nextGroup()) {
       while (reader.nextItem()) {
         const key = `${partition}/${reader.number}/${reader.token}`
-        if (!this.#fails.has(key)) this.#fails.set(key, { wall, mode: reader.mode, retryAfterMs: reader.retryAfterMs })
+        if (!this.#fails.has(key)) this.#fails.set(key, { shard: entry.shard, wall, mode: reader.mode, retryAfterMs: reader.retryAfterMs })
       }
     }
   }

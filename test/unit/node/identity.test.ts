@@ -11,10 +11,13 @@ const SLOT = 4096
 /** A disk of one file that can tear the last write. */
 class Disk {
   file: Uint8Array | undefined
+  /** Offsets that cannot be read. */
+  bad: readonly number[] = []
 
   answer(request: DeviceRequest): DeviceAnswer {
     switch (request.kind) {
       case 'read':
+        if (this.bad.some((at) => at >= request.at && at < request.at + request.length)) return { kind: 'error', request: request.request, error: 'failed', detail: 'a sector is lost' }
         return this.file ? { kind: 'bytes', request: request.request, bytes: this.file.slice(request.at, request.at + request.length) } : { kind: 'error', request: request.request, error: 'missing', detail: 'no such file' }
       case 'create':
         this.file = new Uint8Array(request.size)
@@ -169,14 +172,27 @@ test('a slot that rots costs nothing; with both the node refuses, and changes no
   assert.deepEqual(disk.file, before)
 })
 
+test('a sector that cannot be read costs one of the slots; one in each of them is the end', () => {
+  const disk = new Disk()
+  const { loadedState } = new Host(disk).settle()
+  for (const bad of [0, SLOT + 512]) {
+    disk.bad = [bad]
+    const host = new Host(disk).settle()
+    assert.equal(host.loadedState?.nodeId, loadedState!.nodeId)
+  }
+  disk.bad = [0, SLOT]
+  const host = new Host(disk).settle()
+  assert.deepEqual([host.loadedState, host.failure], [undefined, 'the file identity cannot be used: a sector is lost'])
+})
+
 test('a directory of another cluster, or of a newer version, is refused and left as it is', () => {
   const disk = new Disk()
   new Host(disk).settle()
   const before = disk.file!.slice()
   assert.match(new Host(disk, { cluster: 'other' }).settle().refusal!, /belongs to cluster "test"/)
   assert.deepEqual(disk.file, before)
-  disk.file![5] = 2
-  disk.file![SLOT + 5] = 2
+  disk.file![5] = 3
+  disk.file![SLOT + 5] = 3
   assert.match(new Host(disk).settle().refusal!, /newer version/)
 })
 

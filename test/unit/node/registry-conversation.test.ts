@@ -196,6 +196,10 @@ class Node implements Host, CallerOutbox, RegistrarOutbox, FollowerOutbox, Admis
     this.record = { ...this.record, value }
   }
 
+  struck(destroyed: boolean): void {
+    this.said.push(destroyed ? 'destroyed' : 'struck')
+  }
+
   admitted(record: NodeRecord | ClusterId): void {
     if (typeof record === 'string') this.said.push('admitted')
   }

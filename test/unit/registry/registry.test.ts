@@ -245,9 +245,46 @@ test('a restored snapshot goes on exactly as the original does', () => {
   }
 })
 
-/** Behind the shards, where nobody is draining or struck and nothing was wished: two counts, and in the newest format a third. */
+test('a recovered shard has the epoch that was confirmed first; a copy of an earlier one is outdated, and the destroyed are never let in again', () => {
+  const log = new Log().found()
+  for (const i of [1, 2, 3]) log.admit(record(i))
+  log.create('a', 1, [{ shard: 1, masters: [idOf(1), idOf(2), idOf(3)] }])
+  const recovered = (node: number, recovery: number, shard = 1): number => log.append({ kind: 'shardRecovered', ...log.asked, shard: shard as ShardId, recovery, node: idOf(node), destroyed: [idOf(1), idOf(2)] }).code
+  assert.equal(recovered(3, 1, 2), Code.notFound)
+  assert.equal(recovered(3, 2), RegistryCode.outdated)
+  assert.equal(log.registry.node(idOf(1))?.value, 1)
+  assert.equal(recovered(3, 1), Code.ok)
+  assert.equal(recovered(3, 1), Code.ok)
+  assert.equal(recovered(4, 1), RegistryCode.outdated)
+  assert.deepEqual([log.registry.recoveryOf(1 as ShardId), log.registry.recoveryOf(2 as ShardId)], [1, 0])
+  assert.deepEqual(log.registry.nodes.map(({ node }) => node), [idOf(3)])
+  assert.equal(log.admit(record(1)).code, RegistryCode.destroyed)
+  assert.equal(recovered(4, 2), Code.ok)
+  const copy = Registry.restore(log.registry.snapshot())
+  assert.deepEqual([copy.recoveryOf(1 as ShardId), copy.isDestroyed(idOf(2)), copy.isStruck(idOf(2)), copy.isDestroyed(idOf(3))], [2, true, true, false])
+})
+
+test('a recovered registry is of the next generation, numbers nothing as a lost master may have, and takes entries of its new log only', () => {
+  const log = new Log().found()
+  for (const i of [1, 2, 3]) log.admit(record(i))
+  log.create('many', 2)
+  const { registry } = log
+  const before = registry.topic('many')!
+  registry.recover(1, [idOf(1)])
+  const base = 2 ** 44
+  assert.deepEqual([registry.generation, registry.applied, registry.isDestroyed(idOf(1)), registry.node(idOf(1))], [2, base, true, undefined])
+  const created = registryLogTable.encode({ kind: 'createTopic', ...log.asked, topic: 'more', partitions: 2, settings: new Uint8Array(0), births: [] })
+  registry.apply((base + 1) as LogIndex, created, log)
+  const { shards, firstPartition } = registry.topic('more')!
+  assert.deepEqual([shards, firstPartition], [[2 ** 24, 2 ** 24 + 1], 2 ** 24])
+  assert.deepEqual(registry.topic('many'), before)
+  assert.throws(() => registry.recover(1, []), /behind everything/)
+})
+
+/** Behind the shards, where nobody is draining or struck, nothing was wished and nothing recovered: two counts, then one, then two. */
 const DRAINING_BYTES = 16
 const WISHES_BYTES = 8
+const RECOVERIES_BYTES = 16
 
 test('an image that is cut or of a newer format is refused, never half read; an older one is read', () => {
   const log = new Log().found()
@@ -255,13 +292,13 @@ test('an image that is cut or of a newer format is refused, never half read; an 
   log.create('a', 3, [{ shard: 9, masters: [idOf(1)] }])
   const image = log.registry.snapshot()
   for (let length = 0; length < image.length; length++) assert.throws(() => Registry.restore(image.subarray(0, length)), MalformedMessage)
-  // The first format ended with the shards; nobody drained then. The second did not know wishes.
-  for (const [format, lacks] of [[1, DRAINING_BYTES + WISHES_BYTES], [2, WISHES_BYTES]] as const) {
+  // The first format ended with the shards; nobody drained then. The second did not know wishes, the third no recoveries.
+  for (const [format, lacks] of [[1, DRAINING_BYTES + WISHES_BYTES + RECOVERIES_BYTES], [2, WISHES_BYTES + RECOVERIES_BYTES], [3, RECOVERIES_BYTES]] as const) {
     const older = image.slice(0, -lacks)
     older[0] = format
     assert.deepEqual(Registry.restore(older).snapshot(), image)
   }
   const newer = image.slice()
-  newer[0] = 4
-  assert.throws(() => Registry.restore(newer), /format 4/)
+  newer[0] = 5
+  assert.throws(() => Registry.restore(newer), /format 5/)
 })

@@ -19,7 +19,7 @@ const reader = { freeBytes: 1, reserveBytes: 0, entries: () => undefined } as un
 
 function copies(written: JournalInput[], retired = () => {}, firstMasters: CopyCluster['firstMasters'] = () => masters): Copies {
   const hosted = { nextTicket: () => written.length + 1, journal: (_now: Now, input: JournalInput) => written.push(input), doubted: () => {}, stirred: () => {}, moved: () => {}, rest: () => {}, configured: () => {}, restored: () => {}, role: () => {}, removed: () => {}, send: () => {}, log: () => {} }
-  const cluster = { self: () => nodeOf(1), isCleared: () => true, pulses: { heardAt: () => -Infinity as never, proofOf: () => undefined, awakeMs: 0 }, firstMasters, registryHosted: () => {}, retired }
+  const cluster = { self: () => nodeOf(1), isCleared: () => true, isEntitled: () => true, pulses: { heardAt: () => -Infinity as never, proofOf: () => undefined, awakeMs: 0 }, firstMasters, registryHosted: () => {}, retired }
   return new Copies(settings, new Random(1), reader, cluster, { hosted } as unknown as CopyOutboxes)
 }
 

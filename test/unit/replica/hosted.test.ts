@@ -42,6 +42,7 @@ class Stand {
       *restoring() {},
       digest: () => '',
       livePayloads: () => [],
+      nextPayload: () => Infinity,
       wake: () => {},
       turn: () => {},
       wakeAt: () => Infinity,

@@ -23,6 +23,7 @@ function play(count: number, seed: number) {
   const asked = new Set<number>()
   const source: PayloadSource = {
     wanted: (from, to) => log.shard.liveEntries(from, to),
+    next: (from) => log.shard.nextLive(from),
     read: (index) => {
       if (random.chance(0.5) && !asked.has(index)) {
         asked.add(index)
@@ -45,6 +46,26 @@ function play(count: number, seed: number) {
   for (let at = 0; at < builder.totalBytes; at += parts.at(-1)!.length) parts.push(builder.chunk(at, 8192))
   return { log, builder, expected, through, given, freed, image: new Uint8Array(Buffer.concat(parts)), steps }
 }
+
+test('what lies between the last entry before a recovery and the first one behind it costs no step', () => {
+  const { log, session } = logWithSession()
+  log.add(session, [{ payload: new Uint8Array(10) }])
+  const entry = log.index
+  log.shard.recover(1)
+  const builder = new ImageBuilder(log.shard.freeze(), log.shard.appliedIndex)
+  const read: number[] = []
+  const source: PayloadSource = {
+    wanted: (from, to) => log.shard.liveEntries(from, to),
+    next: (from) => log.shard.nextLive(from),
+    read: (index) => {
+      read.push(index)
+      return log.entries[index - 1]
+    },
+  }
+  let steps = 1
+  while (builder.step(10_000, source) !== 'complete') steps++
+  assert.deepEqual([read, steps < 10], [[entry], true])
+})
 
 test('an image that is put together in steps holds the books at its index and every entry that could be had', () => {
   const { log, builder, expected, through, given, freed, image, steps } = play(1500, 3)

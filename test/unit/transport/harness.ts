@@ -81,6 +81,7 @@ export async function startNode(settings: NodeSettings): Promise<TestNode> {
       clientMessage: (_connection, bytes) => told.say(`clientMessage ${shown(bytes)}`),
       refused: (_where, reason) => told.say(`refused ${reason.code}: ${reason.message}`),
       twin: () => told.say('twin'),
+      newer: (generation) => told.say(`newer ${generation}`),
       ...settings.handlers,
     },
     ...settings.options,

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { afterEach, test } from 'node:test'
 import { MalformedMessage } from '@horus/core/message/layout'
-import type { Address } from '@horus/core/units'
+import type { Address, NodeId } from '@horus/core/units'
 import { listenTogether } from '@horus/transport/bind'
 import { TransportError } from '@horus/transport/errors'
 import { GossipSocket } from '@horus/transport/gossip-socket'
@@ -125,6 +125,26 @@ test('a link to what turns out to be another cluster ends', async () => {
   one.links.identify({ nodeId: one.id, value: 1, boot: 1, cluster: 'test', clusterId: 'c'.repeat(32) as never, generation: 0 })
   await one.told.until('down 2 cluster')
 })
+
+for (const dialler of ['older', 'newer'] as const) {
+  test(`of two generations the older node learns of the newer one, where the ${dialler} one dials; once it has taken it they are linked`, async () => {
+    const clusterId = 'c'.repeat(32)
+    const [older, newer] = [await startNode({ digit: '1', clusterId }), await startNode({ digit: '2', clusterId })]
+    const identity = (node: { readonly id: NodeId }, generation: number) => ({ nodeId: node.id, value: 1, boot: 1, cluster: 'test', clusterId: clusterId as never, generation })
+    newer.links.identify(identity(newer, 3))
+    introduce(older, newer)
+    const [from, to] = dialler === 'older' ? [older, newer] : [newer, older]
+    from.links.send(to.id, text('a'))
+    await older.told.until('newer 3')
+    assert.equal(newer.told.count('newer'), 0)
+    older.links.identify(identity(older, 3))
+    await repeat(() => from.links.send(to.id, text('b')), () => to.told.count('message') > 0)
+    assert.equal(to.told.count('message 1 a') + to.told.count('message 2 a'), 0)
+    // Whoever falls behind has its links cut.
+    newer.links.identify(identity(newer, 4))
+    await newer.told.until('down 1 generation')
+  })
+}
 
 test('a twin is noticed by both, a node that dials itself by nobody', async () => {
   const [one, twin, other] = [await startNode({ digit: '1' }), await startNode({ digit: '1' }), nodeIdOf('2')]

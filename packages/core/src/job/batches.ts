@@ -89,6 +89,12 @@ export class Batches {
     }
   }
 
+  /** The first add entry from `from` on that is still needed; Infinity without one. */
+  nextLive(from: number): number {
+    const record = this.#fromEntry(from)
+    return record < 0 ? Infinity : Math.max(this.#rows.double(record, ENTRY), from)
+  }
+
   freeze(): Frozen {
     const pages = this.#rows.freeze()
     const size = this.#rows.size

@@ -47,11 +47,12 @@ export class PartitionBooks {
   /** Jobs by JobState; of the ended ones those that are kept. */
   readonly counts = new Float64Array(JobState.dead + 1)
   /** The number of the next job. */
-  next = 1
+  next: number
   /** By due time; an entry whose job is no longer due then is skipped. */
   readonly #due = new Heap()
 
-  constructor(partition: number, topic: string, settings: Uint8Array, freezer = new Freezer()) {
+  constructor(partition: number, topic: string, settings: Uint8Array, freezer = new Freezer(), next = 1) {
+    this.next = next
     this.partition = partition
     this.topic = topic
     this.settings = settings

@@ -10,6 +10,8 @@ import type { Presence } from './sessions.ts'
 
 /** A delivery message is closed when it has grown to this. */
 export const DELIVERY_BYTES = 256 * 1024
+/** And where a job's number is too far from the first one's for the four bytes of their difference: jobs of before and after a recovery are. */
+const DELTA_MAX = 0xffff_ffff
 
 export interface Leased {
   readonly partition: PartitionId
@@ -127,7 +129,7 @@ export class Deliveries {
       }
       entry.items.seek(lease.ordinal)
       // Numbers are told from the first one that is in it; the first of the batch may have been left out.
-      if (number < writer.base || (writer.count > 0 && bytes > DELIVERY_BYTES)) {
+      if (number < writer.base || number - writer.base > DELTA_MAX || (writer.count > 0 && bytes > DELIVERY_BYTES)) {
         this.#ship(leased, presence)
         writer.begin(number)
         bytes = 0

@@ -89,6 +89,7 @@ function hears(m: MasterState, now: Now, out: MasterOutbox, from: Peer, term: Te
     sendAnswer(m, now, out, from, term, round, false, true, 0, 0, 0, 0)
     return false
   }
+  if (!m.isEntitled(term)) return false
   if (term < m.term) {
     // Not silence: a leader below must hear of the higher term, or this copy would be stuck above it.
     sendAnswer(m, now, out, from, m.term, round, false, false, 0, 0, 0, 0)

@@ -96,6 +96,8 @@ export type MasterInput =
   | { readonly kind: 'readable'; readonly index: LogIndex }
   | { readonly kind: 'linkDown'; readonly node: NodeId }
   | { readonly kind: 'turn' }
+  /** Whether the registry stands behind this copy may have changed. */
+  | { readonly kind: 'standing' }
   /** A read that must see everything committed before it: `readable` or `readRefused` follows. */
   | { readonly kind: 'read'; readonly id: number }
   | { readonly kind: 'reconfigure'; readonly change: ConfigurationChange }

@@ -144,6 +144,11 @@ export class History {
     return this.#placed.length === 1
   }
 
+  /** The newest committed one and those behind it. */
+  get all(): readonly Configuration[] {
+    return this.#placed.map(({ configuration }) => configuration)
+  }
+
   /** Of all that are kept. */
   get voters(): readonly Peer[] {
     return this.#placed.flatMap(({ configuration: { voters, outgoing } }) => [...voters, ...(outgoing ?? [])])

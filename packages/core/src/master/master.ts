@@ -62,6 +62,9 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       case 'durable':
         this.#durable(now, input.ticket, out)
         break
+      case 'standing':
+        this.#judge(now, out)
+        break
       case 'read':
         onRead(m, out, input.id)
         break
@@ -202,6 +205,11 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
     return this.#state.configuration
   }
 
+  /** The newest that is known to be committed and those behind it, the last in force. */
+  get configurations(): readonly Configuration[] {
+    return this.#state.history.all
+  }
+
   /** Of the configuration in force, and of those that may be again; each may stand more than once. */
   get voters(): readonly Peer[] {
     return this.#state.history.voters
@@ -249,6 +257,12 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
   /** It leads, and no other leader's lease clock can have moved yet: what its own says is good for whoever was heard just now. */
   leadsSurely(now: Now): boolean {
     return this.#state.lead !== undefined && leadsSurely(this.#state, now)
+  }
+
+  /** What the registry thinks of this copy is no more what it was told to have been: it wants a `standing`. */
+  get isMisjudged(): boolean {
+    const { term, wasEntitled } = this.#state
+    return this.#state.isEntitled(term) !== wasEntitled
   }
 
   /** The shard is at rest, and this copy leads it or follows. */
@@ -375,6 +389,15 @@ export class Master implements Actor<MasterInput, MasterOutbox> {
       default:
         message satisfies never
     }
+  }
+
+  /** Behind a copy that the registry stands behind from now on: it need not wait as long as if it had lost a leader. One that it has left answers for nothing. */
+  #judge(now: Now, out: MasterOutbox): void {
+    const m = this.#state
+    const isEntitled = m.isEntitled(m.term)
+    if (!isEntitled) rouse(m, now, out)
+    else if (!m.wasEntitled && m.lead === undefined && m.leader === undefined) m.electionAt = Math.min(m.electionAt, m.firstElectionAt(now.monotonic)) as Instant
+    m.wasEntitled = isEntitled
   }
 
   #durable(now: Now, ticket: number, out: MasterOutbox): void {

@@ -71,7 +71,7 @@ export function restAgreed(m: MasterState): void {
 /** Whether a follower may stop counting the time: the leader's log is its own to the end, committed and durable. */
 export function mayFollowAtRest(m: MasterState, from: Peer, term: number, index: LogIndex): boolean {
   const follows = m.lead === undefined && m.role === 'follower' && m.term === term && m.leader?.replica === from.replica && m.leader.node === from.node
-  return follows && m.pulses !== undefined && !m.suspect && m.receiving === undefined && m.log.last === index && m.commitIndex === index && m.claimable === index
+  return follows && m.pulses !== undefined && !m.suspect && m.isEntitled(m.term) && m.receiving === undefined && m.log.last === index && m.commitIndex === index && m.claimable === index
 }
 
 /** Called behind every input: whoever does not lead or follow as it did then is not at rest, and says so before the next pulse is answered. */

@@ -36,6 +36,11 @@ export interface MasterOptions {
   readonly isCleared?: (() => boolean) | undefined
   /** Without it the shard never rests. */
   readonly pulses?: PulseView | undefined
+  /**
+   * Whether the registry stands behind a copy in that term: before, this one neither votes, stands nor acknowledges, so that one that is believed
+   * to be destroyed and comes back makes no quorum. Always, unless told.
+   */
+  readonly isEntitled?: ((term: Term) => boolean) | undefined
 }
 
 /** An election that this copy stands in. */
@@ -64,6 +69,9 @@ export class MasterState {
   readonly suspect: boolean
   readonly isCleared: () => boolean
   readonly pulses: PulseView | undefined
+  readonly isEntitled: (term: Term) => boolean
+  /** As it was judged last. */
+  wasEntitled: boolean
   /** The time of the last call: what a digest tells times from. */
   calledAt: Instant
 
@@ -132,6 +140,7 @@ export class MasterState {
     this.suspect = recovered?.suspect ?? false
     this.isCleared = options.isCleared ?? ((): boolean => true)
     this.pulses = options.pulses
+    this.isEntitled = options.isEntitled ?? ((): boolean => true)
     this.calledAt = options.now.monotonic
     this.log = recovered ? Log.recover(recovered) : new Log()
     this.disk = new Durability(this.log.last)
@@ -144,7 +153,8 @@ export class MasterState {
     this.commitIndex = this.commitWritten = Math.min(least, this.log.last) as LogIndex
     this.history.commit(this.commitIndex)
     this.unwritten = options.birth !== undefined && recovered?.hardState === undefined
-    this.electionAt = this.#firstElectionAt(options.now.monotonic)
+    this.electionAt = this.firstElectionAt(options.now.monotonic)
+    this.wasEntitled = this.isEntitled(this.term)
   }
 
   #restore(state: NonNullable<RecoveredCopy['hardState']>, snapshotIndex: LogIndex, now: Now): void {
@@ -171,7 +181,7 @@ export class MasterState {
    * A shard's first leader need not be waited for: alone one stands at once, and of many the lowest number begins. A copy that
    * starts again waits only so long that a leader that lives is heard first; where all were down, each hurries until they meet.
    */
-  #firstElectionAt(now: Instant): Instant {
+  firstElectionAt(now: Instant): Instant {
     const { voters } = this.history.current
     if (voters.length === 1) return now
     if (this.term === 0 && voters.length > 0 && voters.every((voter) => voter.replica >= this.self.replica)) {
@@ -193,7 +203,7 @@ export class MasterState {
    * nobody else would be elected (Raft thesis 4.2.2). Its own vote does not count then.
    */
   get promotable(): boolean {
-    return !this.suspect && this.isCleared() && !this.receiving?.installing && this.history.some((configuration) => isVoter(configuration, this.self))
+    return !this.suspect && this.isCleared() && this.isEntitled(this.term) && !this.receiving?.installing && this.history.some((configuration) => isVoter(configuration, this.self))
   }
 
   /** Knows itself to be a member, of the configuration in force or of one that may be again. */
@@ -206,7 +216,7 @@ export class MasterState {
    * comes late has forgotten what it voted and acknowledged.
    */
   get mayVote(): boolean {
-    return !this.suspect && this.isCleared() && this.isMember
+    return !this.suspect && this.isCleared() && this.isEntitled(this.term) && this.isMember
   }
 
   /** The newest entry that can be claimed as the leader's and durable. */

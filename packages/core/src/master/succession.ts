@@ -56,9 +56,14 @@ export function leadsSurely(m: MasterState, now: Now): boolean {
   return (now.monotonic - heardAt) * 8 < m.settings.leaseStallMs * 7
 }
 
-/** A leader that no quorum hears could be outdated without knowing it. Whether it has stepped down. */
+/** A leader that no quorum hears could be outdated without knowing it; one whose shard was recovered from another copy is. Whether it has stepped down. */
 export function checkQuorum(m: MasterState, now: Now, out: MasterOutbox): boolean {
   const lead = m.lead!
+  if (!m.isEntitled(m.term)) {
+    out.log(`steps down in term ${m.term}: the registry does not stand behind this copy`)
+    follow(m, now, out, m.term, undefined)
+    return true
+  }
   const heardAt = reachedByQuorum(m.configuration, m.self, now.monotonic, lead.peers, 'heardAt')
   if (now.monotonic < Math.max(heardAt + m.settings.electionMs, lead.graceUntil)) return false
   out.log(`steps down in term ${m.term}: no quorum was heard for ${m.settings.electionMs} ms`)

@@ -11,6 +11,8 @@ const asked = { origin: node, request: u32 }
 export const SETTINGS_BYTES_MAX = 65_536
 export const PARTITIONS_MAX = 4096
 export const MASTERS_MAX = 3
+/** Nodes that one recovery may declare destroyed. */
+export const DESTROYED_MAX = 32
 
 /** What the registry keeps of an admitted node. */
 export const nodeRecord = record({ node, address, value: u53, zone: text(64), version: text(32), eligible: bool })
@@ -39,14 +41,20 @@ export const shardBorn = row(0x55, 'shardBorn', { ...stamps, birth })
  */
 export const drain = row(0x56, 'drain', { ...stamps, ...asked, node, draining: bool, wish: u32 })
 
-export const registryLogRows = [founded, admit, forget, createTopic, configureTopic, shardBorn, drain] as const
+/**
+ * An operator has made `node` the only master of the shard, from the one copy that was left: its recovery epoch is `recovery` from now on, and
+ * whatever copy is of an earlier one has no say any more. The nodes `destroyed` are struck.
+ */
+export const shardRecovered = row(0x57, 'shardRecovered', { ...stamps, ...asked, shard, recovery: u32, node, destroyed: list(node, DESTROYED_MAX) })
+
+export const registryLogRows = [founded, admit, forget, createTopic, configureTopic, shardBorn, drain, shardRecovered] as const
 export type RegistryEntry = MessageOf<(typeof registryLogRows)[number]>
 export const registryLogTable = new Table<(typeof registryLogRows)[number]>(registryLogRows)
 /** Tags of shard 0's own entries; all others in its log are the masters' (no-op, tick, configuration). */
 export const isRegistryTag = (tag: number): boolean => tag >= 0x50 && tag <= 0x5f
 
 /** What may be asked of the registry by a node; the rest its leader writes itself. */
-export type RegistryRequest = Extract<RegistryEntry, { kind: 'admit' | 'forget' | 'createTopic' | 'configureTopic' | 'drain' }>
+export type RegistryRequest = Extract<RegistryEntry, { kind: 'admit' | 'forget' | 'createTopic' | 'configureTopic' | 'drain' | 'shardRecovered' }>
 /** Distributes over the kinds, which `Omit` alone does not. */
 type Unasked<T> = T extends unknown ? Omit<T, 'origin' | 'request' | 'leaseNow' | 'wallNow'> : never
 /** A request without who asks and when. */
@@ -65,10 +73,14 @@ export const RegistryCode = {
   full: 68,
   /** The node was struck from the registry, and is not let in again. */
   struck: 69,
-  /** Not forgotten: the node lives, and is not draining. */
+  /** Not forgotten: the node lives, and is not draining. Or not recovered: a node that is said to be destroyed lives. */
   lives: 70,
   /** Not forgotten: the node is still a master of a shard. */
   master: 71,
+  /** Not recovered: another copy was, or the epoch is none that follows. */
+  outdated: 72,
+  /** Not let in again: the node was declared destroyed, and nobody counts on its copies. */
+  destroyed: 73,
 } as const
 
 /** Body of the answer to `admit`. */

@@ -24,6 +24,8 @@ export type AdmissionInput =
   | { readonly kind: 'saved'; readonly ticket: number }
   /** What the registry says about this node, whenever the copy here has moved. */
   | { readonly kind: 'registered'; readonly record: NodeRecord | undefined }
+  /** The registry was recovered: whether it still knows this node is to be seen. */
+  | { readonly kind: 'again' }
   /** What this node is has changed. */
   | { readonly kind: 'changed'; readonly record: NodeRecord }
 
@@ -34,6 +36,8 @@ export interface AdmissionOutbox {
   redrawn(value: number): void
   /** Durable. Said after every admission, so again after a change. */
   admitted(clusterId: ClusterId, generation: number): void
+  /** Not let in again; its copies count until others have taken their places, unless it was declared `destroyed`. */
+  struck(destroyed: boolean): void
   log(level: 'info' | 'warning' | 'error', text: string): void
 }
 
@@ -77,6 +81,8 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
         return input.ticket === this.#ticket ? this.#saved(outbox) : undefined
       case 'registered':
         return this.#registered(input.record, outbox)
+      case 'again':
+        return this.#stage === 'idle' || this.#stage === 'redrawing' || this.#stage === 'struck' ? undefined : this.#ask(outbox)
       case 'changed':
         this.#record = input.record
         return this.#stage === 'admitted' || this.#stage === 'asking' ? this.#ask(outbox) : undefined
@@ -106,7 +112,7 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
       this.#stage = 'saving'
       return outbox.save(++this.#ticket, this.#granted)
     }
-    if (code === RegistryCode.struck) return this.#isStruck(outbox)
+    if (code === RegistryCode.struck || code === RegistryCode.destroyed) return this.#isStruck(outbox, code === RegistryCode.destroyed)
     if (code === RegistryCode.tie) {
       this.#record = { ...this.#record, value: drawValue(this.#random, this.#valueBits) }
       this.#stage = 'redrawing'
@@ -136,15 +142,17 @@ export class Admission implements Actor<AdmissionInput, AdmissionOutbox> {
     if (this.#stage !== 'admitted') return
     if (record === undefined) {
       // The copy may lag behind the admission; once it has shown this node, its absence is somebody's will.
-      return this.#seen ? this.#isStruck(outbox) : undefined
+      return this.#seen ? this.#isStruck(outbox, false) : undefined
     }
     this.#seen = true
     if (!sameRecord(record, this.#record)) this.#differs(outbox)
   }
 
-  #isStruck(outbox: AdmissionOutbox): void {
+  #isStruck(outbox: AdmissionOutbox, destroyed: boolean): void {
     this.#stage = 'struck'
-    outbox.log('warning', 'this node was struck from the registry: it ends as soon as it is master of nothing; empty its data directory to let it come back as a new one')
+    outbox.struck(destroyed)
+    if (destroyed) outbox.log('warning', 'this node was declared destroyed when what it held was recovered from another one, and it ends; empty its data directory to let it come back as a new one')
+    else outbox.log('warning', 'this node was struck from the registry: it ends as soon as it is master of nothing; empty its data directory to let it come back as a new one')
   }
 
   /** The copy may show an earlier admission of this node; that is asked over once per change, the registry takes repeats. */

@@ -13,13 +13,17 @@
 import type { Actor, Now } from '../actor.ts'
 import { assert } from '../assert.ts'
 import { crc32 } from '../crc32.ts'
-import type { DeviceAnswer, DeviceOutbox } from '../device.ts'
+import type { DeviceAnswer, DeviceOutbox, DeviceRequest } from '../device.ts'
 import { Hash } from '../hash.ts'
-import { cluster, node } from '../message/fields.ts'
+import { cluster, node, shard } from '../message/fields.ts'
 import { acceptedDecision, ballot, decision } from '../message/gossip.ts'
-import { bool, decode, encode, MalformedMessage, optional, record, text, u32, u53, u8, type ValueOf } from '../message/layout.ts'
+import { bool, decode, encode, list, MalformedMessage, optional, record, text, u32, u53, u8, type ValueOf } from '../message/layout.ts'
+import { DESTROYED_MAX } from '../message/registry.ts'
 import type { Random } from '../random.ts'
 import { type Instant, never, nodeId } from '../units.ts'
+
+/** So that a state fits its slot. */
+export const RECOVERED_SHARDS_MAX = 256
 
 /** What this node has promised and learned of the founding of its cluster (`founding.ts`). */
 const foundingState = record({
@@ -33,7 +37,16 @@ const foundingState = record({
 })
 export type FoundingState = ValueOf<typeof foundingState>
 
-const identityState = record({
+/** What an operator has decided about copies on this node, to be carried out at its next start, and kept until the registry has confirmed it. */
+const recoveryDecision = record({
+  /** Nodes that are said to be lost with their disks. */
+  destroyed: list(node, DESTROYED_MAX),
+  /** This node is the only master of each, under that recovery epoch. */
+  shards: list(record({ shard, recovery: u32 }), RECOVERED_SHARDS_MAX),
+})
+export type RecoveryDecision = ValueOf<typeof recoveryDecision>
+
+const stateOfFormat1 = {
   sequence: u53,
   nodeId: node,
   /** The drawn number that decides who is master; drawn again only when told of a tie. */
@@ -42,18 +55,19 @@ const identityState = record({
   boot: u32,
   cluster: text(255),
   clusterId: optional(cluster),
-  /** Raised by `recover`; nodes of an older generation are not spoken to. */
+  /** Raised when the registry is recovered: from 1, always one more than the registry's recovery epoch. Nodes of an older one take the newer one before they are spoken to. */
   generation: u32,
   /** Births of shards up to, not including, this index of the registry's log are done here (0: not even the registry's own). */
   bornBefore: u53,
   founding: foundingState,
-})
+}
+const identityState = record({ ...stateOfFormat1, recovery: optional(recoveryDecision) })
 export type IdentityState = ValueOf<typeof identityState>
 
 export type IdentityChanges = Partial<Omit<IdentityState, 'sequence' | 'nodeId' | 'boot' | 'cluster'>>
 
 /** Who wanted a save; the answer goes back there. */
-export type IdentityUser = 'founding' | 'admission' | 'replica'
+export type IdentityUser = 'founding' | 'admission' | 'replica' | 'recovery' | 'generation'
 
 export type IdentityInput =
   | { readonly kind: 'start' }
@@ -75,9 +89,11 @@ export interface IdentityOutbox extends DeviceOutbox {
 
 export const IDENTITY_FILE = 'identity'
 const SLOT_BYTES = 4096
+const IDENTITY_BYTES = 2 * SLOT_BYTES
 const HEAD_BYTES = 12
 const MAGIC = 0x48_52_53_31 // 'HRS1'
-const FORMAT = 1
+/** 2: what was decided about recovery, behind all else. */
+const FORMAT = 2
 /** More unanswered saves than this are a programmer's error. */
 const WAITING_MAX = 1024
 
@@ -90,6 +106,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   readonly #random: Random
   readonly #valueBits: number | undefined
   #stage: Stage = 'idle'
+  #reader = new IdentityReader()
   #request = 0
   #state: IdentityState | undefined
   /** Slots still to be written with the state under way, in their order. */
@@ -119,7 +136,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
       case 'start':
         assert(this.#stage === 'idle', 'an identity starts once')
         this.#stage = 'reading'
-        return outbox.device({ kind: 'read', request: ++this.#request, file: IDENTITY_FILE, at: 0, length: 2 * SLOT_BYTES })
+        return outbox.device(this.#reader.start(++this.#request))
       case 'device':
         return this.#answered(input.answer, outbox)
       case 'save':
@@ -135,12 +152,18 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
 
   #answered(answer: DeviceAnswer, outbox: IdentityOutbox): void {
     if (answer.request !== this.#request || this.#stage === 'stopped') return
+    if (this.#stage === 'reading') {
+      const next = this.#reader.answer(answer, this.#request + 1)
+      if (next !== undefined) {
+        this.#request = next.request
+        return outbox.device(next)
+      }
+      if (this.#reader.bytes !== undefined) return this.#read(this.#reader.bytes, outbox)
+    }
     if (answer.kind === 'error') {
-      if (this.#stage === 'reading' && answer.error === 'missing') return this.#create(outbox)
       this.#stage = 'stopped'
       return outbox.failed(`the file identity cannot be used: ${answer.detail}`)
     }
-    if (this.#stage === 'reading' && answer.kind === 'bytes') return this.#read(answer.bytes, outbox)
     if (this.#stage === 'creating') {
       this.#draw(0, false)
       return this.#write(outbox)
@@ -150,28 +173,22 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
 
   #create(outbox: IdentityOutbox): void {
     this.#stage = 'creating'
-    outbox.device({ kind: 'create', request: ++this.#request, file: IDENTITY_FILE, size: 2 * SLOT_BYTES })
+    outbox.device({ kind: 'create', request: ++this.#request, file: IDENTITY_FILE, size: IDENTITY_BYTES })
   }
 
   #draw(sequence: number, ended: boolean): void {
     this.#state = {
       sequence, nodeId: nodeId(this.#random.hex(128)), value: drawValue(this.#random, this.#valueBits), boot: 1, cluster: this.#cluster, clusterId: undefined, generation: 1, bornBefore: 0,
-      founding: { promised: undefined, accepted: undefined, expect: 0, ended, decided: undefined },
+      founding: { promised: undefined, accepted: undefined, expect: 0, ended, decided: undefined }, recovery: undefined,
     }
   }
 
   #read(bytes: Uint8Array, outbox: IdentityOutbox): void {
-    const slots = [readSlot(bytes, 0), readSlot(bytes, SLOT_BYTES)] as const
-    const newer = slots.find((slot) => slot.kind === 'newer')
-    if (newer) return this.#refuse('the data directory was written by a newer version of Horus: run that version or newer', outbox)
-    const states = slots.map((slot) => (slot.kind === 'state' ? slot.state : undefined))
-    this.#newest = (states[1]?.sequence ?? -1) > (states[0]?.sequence ?? -1) ? 1 : 0
-    const state = states[this.#newest]
-    if (state === undefined) {
-      // A crash before the first answer leaves a slot as it was made: nobody has heard of that identity.
-      if (slots.some((slot) => slot.kind === 'empty') || bytes.length < 2 * SLOT_BYTES) return this.#create(outbox)
-      return this.#refuse('both copies in the file identity are damaged: empty the data directory, the node comes back as a new one', outbox)
-    }
+    const found = readIdentity(bytes)
+    if (found === 'none') return this.#create(outbox)
+    if (typeof found === 'string') return this.#refuse(found, outbox)
+    const { state } = found
+    this.#newest = found.slot
     if (state.cluster !== this.#cluster) {
       return this.#refuse(`the data directory belongs to cluster ${JSON.stringify(state.cluster)}, not ${JSON.stringify(this.#cluster)}: give that name or another directory`, outbox)
     }
@@ -244,6 +261,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
   clone(): this {
     const copy = new Identity({ cluster: this.#cluster, random: this.#random.clone(), valueBits: this.#valueBits })
     copy.#stage = this.#stage
+    copy.#reader = this.#reader.clone()
     copy.#request = this.#request
     copy.#state = this.#state
     copy.#slots = [...this.#slots]
@@ -270,7 +288,69 @@ export function drawValue(random: Random, bits = VALUE_BITS): number {
   return Math.floor((random.u32() * 0x20_0000 + (random.u32() >>> 11)) / 2 ** (VALUE_BITS - bits))
 }
 
+/**
+ * The newest state in the bytes of the file, and the slot that holds it; 'none' where a crash came before the first answer, which leaves a slot
+ * as it was made, so that nobody has heard of that identity; else why it cannot be used, in one line that says what to do.
+ */
+export function readIdentity(bytes: Uint8Array): { readonly state: IdentityState; readonly slot: number } | string {
+  const slots = [readSlot(bytes, 0), readSlot(bytes, SLOT_BYTES)] as const
+  if (slots.some((slot) => slot.kind === 'newer')) return 'the data directory was written by a newer version of Horus: run that version or newer'
+  const states = slots.map((slot) => (slot.kind === 'state' ? slot.state : undefined))
+  const newest = (states[1]?.sequence ?? -1) > (states[0]?.sequence ?? -1) ? 1 : 0
+  const state = states[newest]
+  if (state !== undefined) return { state, slot: newest }
+  if (slots.some((slot) => slot.kind === 'empty') || bytes.length < IDENTITY_BYTES) return 'none'
+  return 'both copies in the file identity are damaged: empty the data directory, the node comes back as a new one'
+}
+
 type Slot = { readonly kind: 'state'; readonly state: IdentityState } | { readonly kind: 'empty' | 'damaged' | 'newer' }
+
+/** Asks for both slots at once; where that cannot be read for each alone, since a sector that is lost takes but one of them. */
+export class IdentityReader {
+  #slot: number | undefined
+  /** Of a slot that cannot be read it has what is in no slot. */
+  readonly #each = new Uint8Array(IDENTITY_BYTES).fill(0xff)
+  #readable = 0
+  /** What is in the file, once that is known; nothing where there is none. */
+  bytes: Uint8Array | undefined
+
+  start(request: number): DeviceRequest {
+    return { kind: 'read', request, file: IDENTITY_FILE, at: 0, length: IDENTITY_BYTES }
+  }
+
+  /** The next request, under that number; undefined where there is none: `bytes` is known, or the file cannot be read. */
+  answer(answer: DeviceAnswer, request: number): DeviceRequest | undefined {
+    if (answer.kind === 'error' && answer.error === 'missing') this.bytes = new Uint8Array(0)
+    else if (this.#slot !== undefined) return this.#slotAnswered(this.#slot, answer, request)
+    else if (answer.kind === 'bytes') this.bytes = answer.bytes
+    else return this.#ask(0, request)
+    return undefined
+  }
+
+  #slotAnswered(slot: number, answer: DeviceAnswer, request: number): DeviceRequest | undefined {
+    if (answer.kind === 'bytes') {
+      this.#each.set(answer.bytes, slot * SLOT_BYTES)
+      this.#readable++
+    }
+    if (slot === 0) return this.#ask(1, request)
+    if (this.#readable > 0) this.bytes = this.#each
+    return undefined
+  }
+
+  #ask(slot: number, request: number): DeviceRequest {
+    this.#slot = slot
+    return { kind: 'read', request, file: IDENTITY_FILE, at: slot * SLOT_BYTES, length: SLOT_BYTES }
+  }
+
+  clone(): IdentityReader {
+    const copy = new IdentityReader()
+    copy.#slot = this.#slot
+    copy.#each.set(this.#each)
+    copy.#readable = this.#readable
+    copy.bytes = this.bytes
+    return copy
+  }
+}
 
 function writeSlot(state: IdentityState): Uint8Array {
   const body = encode(identityState, state)
@@ -294,9 +374,10 @@ function readSlot(bytes: Uint8Array, at: number): Slot {
   if (view.getUint32(0) !== MAGIC || length > SLOT_BYTES - HEAD_BYTES) return { kind: 'damaged' }
   const body = slot.subarray(HEAD_BYTES, HEAD_BYTES + length)
   if (crc32(body) !== view.getUint32(8)) return { kind: 'damaged' }
-  if (view.getUint16(4) > FORMAT) return { kind: 'newer' }
+  const format = view.getUint16(4)
+  if (format > FORMAT) return { kind: 'newer' }
   try {
-    return { kind: 'state', state: decode(identityState, body) }
+    return { kind: 'state', state: format < 2 ? { ...decode(record(stateOfFormat1), body), recovery: undefined } : decode(identityState, body) }
   } catch (error) {
     if (error instanceof MalformedMessage) return { kind: 'damaged' }
     throw error

@@ -21,6 +21,7 @@ export interface RegistryDesk {
   readonly unborn: readonly ShardId[]
   isDraining(node: NodeId): boolean
   isStruck(node: NodeId): boolean
+  isDestroyed(node: NodeId): boolean
   birthsFor(partitions: number): readonly ShardId[]
 }
 
@@ -166,7 +167,10 @@ export class Registrar implements Actor<RegistrarInput, RegistrarOutbox> {
 
 /** What the log would refuse, or what would be a mistake: one that lives may leave when it has been drained, and not otherwise. */
 function whyNot(entry: Asked, view: RegistrarView): number | undefined {
+  if (entry.kind === 'admit' && view.registry.isDestroyed(entry.record.node)) return RegistryCode.destroyed
   if (entry.kind === 'admit' && view.registry.isStruck(entry.record.node)) return RegistryCode.struck
+  // Who declares a node destroyed that lives would make a second leader beside its own.
+  if (entry.kind === 'shardRecovered') return entry.destroyed.some((node) => view.isLive(node)) ? RegistryCode.lives : undefined
   if (entry.kind !== 'forget' || entry.force) return undefined
   const { node } = entry
   // What was done already is not refused to whoever did not hear of it.

@@ -22,7 +22,7 @@ export interface CallerSettings {
 export const callerSettings: CallerSettings = { silenceMs: 1000, pauseMs: 100, giveUpMs: 15_000 }
 
 /** Who asked; the outcome goes back there, with the asker's own ticket. */
-export type RegistryUser = 'admission' | 'client' | 'operator'
+export type RegistryUser = 'admission' | 'client' | 'operator' | 'recovery'
 type RegistryAnswer = MessageOf<typeof registryAnswer>
 
 export type CallerInput =

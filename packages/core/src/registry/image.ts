@@ -7,8 +7,8 @@ import { bytes, encode, type Field, list, MalformedMessage, optional, Reader, re
 import { MASTERS_MAX, type NodeRecord, nodeRecord, PARTITIONS_MAX, SETTINGS_BYTES_MAX } from '../message/registry.ts'
 import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
 
-/** 2: which nodes are draining, and which are struck, behind all else. 3: what was wished of each node, behind that. */
-const FORMAT = 3
+/** 2: which nodes are draining, and which are struck, behind all else. 3: what was wished of each node, behind that. 4: which shards were recovered, and which nodes are destroyed. */
+const FORMAT = 4
 const FORMAT_OLDEST = 1
 
 const founder = record({ node, address })
@@ -18,6 +18,10 @@ export type TopicRecord = ValueOf<typeof topicRecord>
 /** `masters` are the first ones, none while the shard is unborn; `bornAt` is the index of the entry that bore it. */
 const shardRecord = record({ shard, masters: list(node, MASTERS_MAX), bornAt: index, topics: u32 })
 export type ShardRecord = ValueOf<typeof shardRecord>
+
+/** Since then the shard is of this recovery epoch, and all its copies come from that of `node`. */
+const recoveryRecord = record({ shard, recovery: u32, node })
+export type RecoveryRecord = ValueOf<typeof recoveryRecord>
 
 export interface RegistryState {
   readonly applied: LogIndex
@@ -31,8 +35,12 @@ export interface RegistryState {
   readonly wishes: Map<NodeId, readonly number[]>
   /** Nodes that are never let in again, in the order in which they were struck. */
   readonly struck: Set<NodeId>
+  /** Of these, those that are said to be lost with their disks: their copies have no say any more, not even while they are masters. */
+  readonly destroyed: Set<NodeId>
   readonly topics: Map<string, TopicRecord>
   readonly shards: Map<ShardId, ShardRecord>
+  /** Of the shards that were ever recovered. */
+  readonly recoveries: Map<ShardId, RecoveryRecord>
   readonly nextShard: ShardId
   readonly nextPartition: PartitionId
 }
@@ -54,6 +62,10 @@ export function imageOf(state: RegistryState): Uint8Array {
     ...[...[...state.draining].sort(), ...state.struck].map((id) => encode(node, id)),
     encode(wishCount, { wishes: state.wishes.size }),
     ...[...state.wishes].sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, wishes]) => encode(wishesRecord, { node: id, wishes })),
+    encode(u53, state.recoveries.size),
+    ...inOrder(state.recoveries).map((value) => encode(recoveryRecord, value)),
+    encode(u53, state.destroyed.size),
+    ...[...state.destroyed].map((id) => encode(node, id)),
   ]
   return joined(parts)
 }
@@ -76,8 +88,10 @@ export function readImage(image: Uint8Array): RegistryState {
     const { node: id, wishes: done } = wishesRecord.read(reader)
     wishes.set(id, done)
   }
+  const recoveries = readMap(reader, format < 4 ? 0 : u53.read(reader), recoveryRecord, (value) => value.shard)
+  const destroyed = readSet(reader, format < 4 ? 0 : u53.read(reader))
   if (reader.left > 0) throw new MalformedMessage(`${reader.left} bytes too many behind a registry`)
-  return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, draining, wishes, struck, topics, shards }
+  return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, draining, wishes, struck, destroyed, topics, shards, recoveries }
 }
 
 function readSet(reader: Reader, count: number): Set<NodeId> {

@@ -8,12 +8,14 @@
 //! the entry that bears it, chosen by the leader; a shard that a topic was placed on without masters is *unborn* until
 //! `shardBorn`. Everything here follows from the entries alone, so every master, and every node that follows, agrees.
 
+import { assert } from '../assert.ts'
 import { Hash } from '../hash.ts'
 import { encode } from '../message/layout.ts'
 import { Code } from '../message/command.ts'
 import { admitted, type Birth, isRegistryTag, type NodeRecord, PARTITIONS_MAX, RegistryCode, type RegistryEntry, registryLogTable, topicAnswer } from '../message/registry.ts'
 import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
 import { imageOf, readImage, type RegistryState, type ShardRecord, type TopicRecord, WISHES_PER_NODE_MAX } from './image.ts'
+import { PLACES_SPAN, recoveryBase, recoveryOfIndex } from '../recovery-epoch.ts'
 
 export type { ShardRecord, TopicRecord } from './image.ts'
 
@@ -40,7 +42,7 @@ export interface RegistryEffects {
 const NOTHING = new Uint8Array(0)
 
 export class Registry {
-  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), draining: new Set(), wishes: new Map(), struck: new Set(), topics: new Map(), shards: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId, nextPartition: 1 as PartitionId }
+  #state: RegistryState = { applied: 0 as LogIndex, clusterId: undefined, generation: 1, founders: [], nodes: new Map(), draining: new Set(), wishes: new Map(), struck: new Set(), destroyed: new Set(), topics: new Map(), shards: new Map(), recoveries: new Map(), nextShard: (SHARED_SHARDS + 1) as ShardId, nextPartition: 1 as PartitionId }
 
   // ---- what others read --------------------------------------------------------------------------------------------
 
@@ -84,6 +86,11 @@ export class Registry {
     return this.#state.struck.has(node)
   }
 
+  /** It was declared destroyed when a shard was recovered: whatever copies it has have no say any more. */
+  isDestroyed(node: NodeId): boolean {
+    return this.#state.destroyed.has(node)
+  }
+
   get topics(): readonly TopicRecord[] {
     return sorted(this.#state.topics)
   }
@@ -98,6 +105,11 @@ export class Registry {
 
   shard(shard: ShardId): ShardRecord | undefined {
     return this.#state.shards.get(shard)
+  }
+
+  /** Only copies of this recovery epoch count; 0 of a shard that was never recovered. */
+  recoveryOf(shard: ShardId): number {
+    return this.#state.recoveries.get(shard)?.recovery ?? 0
   }
 
   /** Shards that topics are placed on but that have no masters yet. */
@@ -135,6 +147,8 @@ export class Registry {
         return this.#configure(entry, effects)
       case 'shardBorn':
         return this.#bear(index, entry.birth, effects)
+      case 'shardRecovered':
+        return this.#recovered(entry, effects)
       default:
         entry satisfies never
     }
@@ -148,8 +162,9 @@ export class Registry {
 
   #admit(entry: Extract<RegistryEntry, { kind: 'admit' }>, effects: RegistryEffects): void {
     const { origin, request, record } = entry
-    const { clusterId, generation, nodes, struck } = this.#state
+    const { clusterId, generation, nodes, struck, destroyed } = this.#state
     if (clusterId === undefined) return effects.answer(origin, request, RegistryCode.notFounded, NOTHING)
+    if (destroyed.has(record.node)) return effects.answer(origin, request, RegistryCode.destroyed, NOTHING)
     if (struck.has(record.node)) return effects.answer(origin, request, RegistryCode.struck, NOTHING)
     for (const other of nodes.values()) {
       if (other.value === record.value && other.node !== record.node) return effects.answer(origin, request, RegistryCode.tie, NOTHING)
@@ -161,15 +176,41 @@ export class Registry {
   }
 
   #forget(entry: Extract<RegistryEntry, { kind: 'forget' }>, effects: RegistryEffects): void {
-    const { nodes, draining, wishes, struck } = this.#state
-    if (nodes.delete(entry.node)) {
-      draining.delete(entry.node)
-      wishes.delete(entry.node)
-      struck.add(entry.node)
-      if (struck.size > STRUCK_MAX) struck.delete(struck.values().next().value!)
+    const { nodes, struck } = this.#state
+    if (nodes.has(entry.node)) {
+      this.#strike(entry.node)
       effects.forgotten(entry.node)
     }
     effects.answer(entry.origin, entry.request, struck.has(entry.node) ? Code.ok : Code.notFound, NOTHING)
+  }
+
+  #strike(node: NodeId): void {
+    const { nodes, draining, wishes, struck } = this.#state
+    nodes.delete(node)
+    draining.delete(node)
+    wishes.delete(node)
+    addBounded(struck, node)
+  }
+
+  #destroy(node: NodeId): void {
+    this.#strike(node)
+    addBounded(this.#state.destroyed, node)
+  }
+
+  /** The first copy that says so is it: of two copies of one shard that are recovered, the other one is told. */
+  #recovered({ origin, request, shard, recovery, node, destroyed }: Extract<RegistryEntry, { kind: 'shardRecovered' }>, effects: RegistryEffects): void {
+    const { shards, recoveries, nodes } = this.#state
+    if (!shards.has(shard)) return effects.answer(origin, request, Code.notFound, NOTHING)
+    const known = recoveries.get(shard)
+    const isRepeat = known !== undefined && known.recovery === recovery && known.node === node
+    if (!isRepeat && recovery !== this.recoveryOf(shard) + 1) return effects.answer(origin, request, RegistryCode.outdated, NOTHING)
+    recoveries.set(shard, { shard, recovery, node })
+    for (const lost of destroyed) {
+      const wasKnown = nodes.has(lost)
+      this.#destroy(lost)
+      if (wasKnown) effects.forgotten(lost)
+    }
+    effects.answer(origin, request, Code.ok, NOTHING)
   }
 
   #drain(entry: Extract<RegistryEntry, { kind: 'drain' }>, effects: RegistryEffects): void {
@@ -194,7 +235,9 @@ export class Registry {
     if (entry.topic === '' || entry.partitions < 1 || entry.partitions > PARTITIONS_MAX) return effects.answer(origin, request, RegistryCode.malformed, NOTHING)
     if (this.#state.topics.size >= TOPICS_MAX) return effects.answer(origin, request, RegistryCode.full, NOTHING)
     const shards = this.#place(entry.partitions)
-    const { nextPartition } = this.#state
+    const { nextPartition, nextShard } = this.#state
+    const end = (recoveryOfIndex(index) + 1) * PLACES_SPAN
+    if (nextPartition + shards.length > end || nextShard + shards.length > end) return effects.answer(origin, request, RegistryCode.full, NOTHING)
     const topic = { topic: entry.topic, firstPartition: nextPartition, shards, settings: entry.settings.slice() }
     this.#state = { ...this.#state, nextPartition: (nextPartition + shards.length) as PartitionId }
     this.#state.topics.set(entry.topic, topic)
@@ -237,6 +280,16 @@ export class Registry {
     return [best as ShardId]
   }
 
+  // ---- recovery ----------------------------------------------------------------------------------------------------
+
+  /** The registry itself is recovered from this copy: no number that a lost master may have given out is given out again, and the nodes `destroyed` are struck. */
+  recover(recovery: number, destroyed: readonly NodeId[]): void {
+    const base = recoveryBase(recovery)
+    assert(base.index > this.applied, 'an epoch begins behind everything of the one before')
+    this.#state = { ...this.#state, applied: base.index, generation: recovery + 1, nextShard: base.shard, nextPartition: base.partition }
+    for (const node of destroyed) this.#destroy(node)
+  }
+
   // ---- copies ------------------------------------------------------------------------------------------------------
 
   /** The whole state, the same bytes on every node that has applied as much. */
@@ -258,6 +311,11 @@ export class Registry {
   digest(): string {
     return new Hash().bytes(this.snapshot()).digest()
   }
+}
+
+function addBounded(set: Set<NodeId>, node: NodeId): void {
+  set.add(node)
+  if (set.size > STRUCK_MAX) set.delete(set.values().next().value!)
 }
 
 /** In the order of keys, which no restored snapshot changes. */

@@ -53,6 +53,8 @@ export type ReplicaInput =
   | { readonly kind: 'device'; readonly answer: DeviceAnswer }
   | { readonly kind: 'datagram'; readonly from: Address; readonly bytes: Uint8Array }
   | { readonly kind: 'linkUp' | 'linkDown'; readonly node: NodeId }
+  /** A node of this cluster is of that generation, which is newer than the own one: links between the two are refused. */
+  | { readonly kind: 'generation'; readonly generation: number }
   | { readonly kind: 'message'; readonly from: NodeId; readonly bytes: Uint8Array }
   | { readonly kind: 'clientUp'; readonly connection: ConnectionId; readonly principal: string }
   | { readonly kind: 'clientDown'; readonly connection: ConnectionId }
@@ -105,6 +107,10 @@ export type ReplicaObservation =
   | { readonly kind: 'applied'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
   /** The books were replaced by a received snapshot (or one from this node's own disk) that covers the log through `index`. */
   | { readonly kind: 'restored'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term }
+  /** An operator has made this copy the only master: the entries behind its snapshot, one after the other ... */
+  | { readonly kind: 'reviving'; readonly shard: ShardId; readonly index: LogIndex; readonly term: Term; readonly entry: Uint8Array }
+  /** ... and then: the log of `replica`, as it was, ends at `through`, and goes on behind `index`. */
+  | { readonly kind: 'revived'; readonly shard: ShardId; readonly replica: ReplicaNumber; readonly through: LogIndex; readonly index: LogIndex }
   /** A hash of the books after the entry at `index`, every so many entries. */
   | { readonly kind: 'digest'; readonly shard: ShardId; readonly index: LogIndex; readonly digest: string }
   /** The copy was not found intact: from now on it counts as lost. */

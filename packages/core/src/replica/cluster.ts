@@ -13,6 +13,7 @@ import type { DeviceAnswer, DeviceRequest } from '../device.ts'
 import { type Decision, type GossipMessage, isFounding, type Member, type ShardHint, type SyncMessage } from '../message/gossip.ts'
 import type { NodeRecord, RegistryMessage, RegistryWish } from '../message/registry.ts'
 import type { AdmissionOutbox } from '../node/admission.ts'
+import type { ConfirmationOutbox } from '../node/confirmation.ts'
 import type { DiscoveryOutbox } from '../node/discovery.ts'
 import type { FoundingOutbox } from '../node/founding.ts'
 import { Identity, type IdentityChanges, type IdentityOutbox, type IdentityState, type IdentityUser } from '../node/identity.ts'
@@ -25,8 +26,10 @@ import type { Registry } from '../registry/registry.ts'
 import { type Address, type ClusterId, type NodeId, REGISTRY_SHARD, type ShardId } from '../units.ts'
 import { Births } from './births.ts'
 import type { Identity as PublicIdentity, ReplicaEvent, ReplicaOptions } from './boundary.ts'
+import { Notes } from './notes.ts'
 import { makeParts, type Parts } from './parts.ts'
 import { type HostedRegistry, RegistryView } from './registry-view.ts'
+import { Standing } from './standing.ts'
 
 /** How often what depends on time alone is looked at: births that wait, a registry that lags. */
 const TEND_MS = 200
@@ -51,6 +54,10 @@ export interface ClusterOutbox {
   topicAnswered(ticket: number, code: number): void
   /** So did what an operator wanted of a node. */
   wishAnswered(ticket: number, code: number): void
+  /** What the registry thinks of this node, and so of copies here, may have changed (`standing`). */
+  standing(): void
+  /** The copy of the shard never will: another one was recovered. */
+  outdated(shard: ShardId): void
 }
 
 export class Cluster {
@@ -59,10 +66,11 @@ export class Cluster {
   readonly #run: number
   readonly #identity: Identity
   readonly #registry = new RegistryView()
+  readonly standing = new Standing(() => this.state, () => this.registry)
   readonly #births: Births
   #parts: Parts | undefined
   #started = false
-  #queue: ((now: Now) => void)[] = []
+  readonly #notes = new Notes()
   #tendAt = 0
   #dirty = false
   /** Somebody has told where some other shard is than the registry. */
@@ -136,7 +144,7 @@ export class Cluster {
 
   /** An operator has struck this node from the registry: it ends when nothing depends on it. */
   get struck(): boolean {
-    return this.registry.isStruck(this.self)
+    return this.registry.isStruck(this.self) || this.standing.isDestroyed
   }
 
   /** Who holds a shard, by what its leader has told of it last; by its birth where it has told nothing. */
@@ -165,25 +173,25 @@ export class Cluster {
   get wakeAt(): number {
     const parts = this.#parts
     if (parts === undefined || !this.#started) return Infinity
-    return Math.min(parts.discovery.wakeAt, parts.membership.wakeAt, parts.founding.wakeAt, parts.caller.wakeAt, parts.admission.wakeAt, parts.follower.wakeAt, this.#tendAt)
+    return Math.min(parts.discovery.wakeAt, parts.membership.wakeAt, parts.founding.wakeAt, parts.caller.wakeAt, parts.admission.wakeAt, parts.confirmation.wakeAt, parts.follower.wakeAt, this.#tendAt)
   }
 
   // ---- inputs ----------------------------------------------------------------------------------------------------
 
   start(now: Now): void {
     this.#identity.receive(now, { kind: 'start' }, this.#identityOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   device(now: Now, answer: DeviceAnswer): void {
     this.#identity.receive(now, { kind: 'device', answer }, this.#identityOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   /** What this node held is lost: it comes back as another one, which says `loaded` once more. Only before `begin`. */
   renew(now: Now): void {
     this.#identity.receive(now, { kind: 'renew' }, this.#identityOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   /** The journal is read: the node may speak, and not before, since nobody is served while it recovers. */
@@ -198,7 +206,7 @@ export class Cluster {
     founding.receive(now, { kind: 'start', identity: this.state }, this.#foundingOutbox)
     if (clusterId !== undefined) this.#belongs(now, clusterId)
     this.#dirty = true
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   datagram(now: Now, from: Address, bytes: Uint8Array): void {
@@ -209,12 +217,12 @@ export class Cluster {
     const { sender, message } = opened
     if (isFounding(message)) parts.founding.receive(now, { kind: 'datagram', sender, message }, this.#foundingOutbox)
     else parts.membership.receive(now, { kind: 'datagram', sender, message }, this.#membershipOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   sync(now: Now, from: NodeId, message: SyncMessage): void {
     this.#parts?.membership.receive(now, { kind: 'sync', from, message }, this.#membershipOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   /** What another node says about the registry, but for `registryFollow`, which only a master of it can serve. */
@@ -239,20 +247,20 @@ export class Cluster {
       default:
         message satisfies never
     }
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   linkDown(now: Now, node: NodeId): void {
     if (!this.#started) return
     this.#parts?.membership.receive(now, { kind: 'doubt', node }, this.#membershipOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   /** This node's copy of shard 0 has come, gone, or changed its role. */
   registryHosted(now: Now, hosted: HostedRegistry | undefined): void {
     this.#registry.host(hosted)
     this.#dirty = true
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   registryApplied(): void {
@@ -261,21 +269,21 @@ export class Cluster {
 
   outcome(now: Now, origin: NodeId, request: number, code: number, body: Uint8Array): void {
     this.#parts?.registrar.receive(now, { kind: 'outcome', origin, request, code, body }, this.#registrarOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   /** What this node knows of a shard as its leader, to be gossiped. */
   tellHint(now: Now, hint: ShardHint): void {
     if (!this.#started) return
     this.#parts?.membership.receive(now, { kind: 'hint', hint }, this.#membershipOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   /** The copy of a shard that `birth` asked for is durable. */
   born(now: Now, shard: ShardId): void {
     const bornBefore = this.#births.born(shard, this.state.bornBefore)
     if (bornBefore !== undefined) this.#save(now, 'replica', 0, { bornBefore })
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   /** When the registry as it is known here was last sure to hold everything; -Infinity before. */
@@ -287,13 +295,13 @@ export class Cluster {
 
   refreshRegistry(now: Now): void {
     this.#parts?.follower.receive(now, { kind: 'refresh' }, this.#followerOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   createTopic(now: Now, topic: string, partitions: number): number {
     const ticket = ++this.#ticket
     this.#parts?.caller.receive(now, { kind: 'ask', user: 'client', ticket, wish: { kind: 'createTopic', topic, partitions: partitions === 0 ? 1 : partitions, settings: new Uint8Array(0), births: [] } }, this.#callerOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
     return ticket
   }
 
@@ -301,13 +309,22 @@ export class Cluster {
   wish(now: Now, wish: RegistryWish): number {
     const ticket = ++this.#ticket
     this.#parts?.caller.receive(now, { kind: 'ask', user: 'operator', ticket, wish }, this.#callerOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
     return ticket
+  }
+
+  /** A node of a newer generation was met: the registry was recovered. What was admitted before has to be admitted by that one. */
+  newer(now: Now, generation: number): void {
+    if (!this.#started || this.state.clusterId === undefined || generation <= this.state.generation) return
+    this.standing.lapse()
+    this.#out.standing()
+    this.#save(now, 'generation', 0, { generation })
+    this.#notes.settle(now)
   }
 
   leave(now: Now): void {
     this.#parts?.membership.receive(now, { kind: 'leave' }, this.#membershipOutbox)
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   turn(now: Now): void {
@@ -316,7 +333,7 @@ export class Cluster {
     else if (this.#hinted) this.#out.changed()
     this.#dirty = false
     this.#hinted = false
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   wake(now: Now): void {
@@ -327,34 +344,35 @@ export class Cluster {
     if (parts.founding.wakeAt <= now.monotonic) parts.founding.wake(now, this.#foundingOutbox)
     if (parts.caller.wakeAt <= now.monotonic) parts.caller.wake(now, this.#callerOutbox)
     if (parts.admission.wakeAt <= now.monotonic) parts.admission.wake(now, this.#admissionOutbox)
+    if (parts.confirmation.wakeAt <= now.monotonic) parts.confirmation.wake(now, this.#confirmationOutbox)
     if (parts.follower.wakeAt <= now.monotonic) parts.follower.wake(now, this.#followerOutbox)
     if (this.#tendAt <= now.monotonic) {
       this.#tendAt = now.monotonic + TEND_MS
       this.#tellRegistrar(now)
     }
-    this.#drain(now)
+    this.#notes.settle(now)
   }
 
   // ---- what the actors say ---------------------------------------------------------------------------------------
 
   readonly #identityOutbox: IdentityOutbox = {
     device: (request) => this.#out.device(request),
-    loaded: (state) => this.#later(() => this.#loaded(state)),
-    saved: (user, ticket) => this.#later((now) => this.#saved(now, user, ticket)),
+    loaded: (state) => this.#notes.note(() => this.#loaded(state)),
+    saved: (user, ticket) => this.#notes.note((now) => this.#saved(now, user, ticket)),
     refused: (reason) => this.#out.halt(reason),
     failed: (reason) => this.#out.halt(reason),
   }
 
   readonly #discoveryOutbox: DiscoveryOutbox = {
-    probe: (to) => this.#later((now) => this.#parts!.membership.receive(now, { kind: 'probe', to }, this.#membershipOutbox)),
-    scanned: () => this.#later((now) => this.#parts!.founding.receive(now, { kind: 'scanned' }, this.#foundingOutbox)),
+    probe: (to) => this.#notes.note((now) => this.#parts!.membership.receive(now, { kind: 'probe', to }, this.#membershipOutbox)),
+    scanned: () => this.#notes.note((now) => this.#parts!.founding.receive(now, { kind: 'scanned' }, this.#foundingOutbox)),
   }
 
   readonly #membershipOutbox: MembershipOutbox = {
     datagram: (to, message) => this.#datagram(to, message),
     // Behind the news of that member, which says where its links are opened: a newcomer's first sync has nowhere to go otherwise.
-    sync: (to, message) => this.#later(() => this.#out.send(to, message)),
-    changed: (member) => this.#later((now) => this.#memberChanged(now, member)),
+    sync: (to, message) => this.#notes.note(() => this.#out.send(to, message)),
+    changed: (member) => this.#notes.note((now) => this.#memberChanged(now, member)),
     hinted: ({ shard }) => {
       if (shard === REGISTRY_SHARD) this.#dirty = true
       else this.#hinted = true
@@ -364,13 +382,13 @@ export class Cluster {
 
   readonly #foundingOutbox: FoundingOutbox = {
     datagram: (to, message) => this.#datagram(to, message),
-    save: (ticket, changes) => this.#later((now) => this.#save(now, 'founding', ticket, changes)),
-    decided: (decision) => this.#later((now) => this.#decided(now, decision)),
-    ended: () => this.#later((now) => {
+    save: (ticket, changes) => this.#notes.note((now) => this.#save(now, 'founding', ticket, changes)),
+    decided: (decision) => this.#notes.note((now) => this.#decided(now, decision)),
+    ended: () => this.#notes.note((now) => {
       this.#self(now, { expect: 0 })
       this.#parts!.admission.receive(now, { kind: 'start', clusterId: undefined }, this.#admissionOutbox)
     }),
-    redrawn: (value) => this.#later((now) => {
+    redrawn: (value) => this.#notes.note((now) => {
       this.#self(now, { value })
       this.#parts!.admission.receive(now, { kind: 'changed', record: this.#record() }, this.#admissionOutbox)
     }),
@@ -378,20 +396,35 @@ export class Cluster {
   }
 
   readonly #admissionOutbox: AdmissionOutbox = {
-    ask: (ticket, wish) => this.#later((now) => this.#parts!.caller.receive(now, { kind: 'ask', user: 'admission', ticket, wish }, this.#callerOutbox)),
-    save: (ticket, changes) => this.#later((now) => this.#save(now, 'admission', ticket, changes)),
-    redrawn: (value) => this.#later((now) => this.#self(now, { value })),
-    admitted: (clusterId) => this.#later((now) => {
+    ask: (ticket, wish) => this.#notes.note((now) => this.#parts!.caller.receive(now, { kind: 'ask', user: 'admission', ticket, wish }, this.#callerOutbox)),
+    save: (ticket, changes) => this.#notes.note((now) => this.#save(now, 'admission', ticket, changes)),
+    redrawn: (value) => this.#notes.note((now) => this.#self(now, { value })),
+    admitted: (clusterId) => this.#notes.note((now) => {
       this.#parts!.founding.receive(now, { kind: 'admitted' }, this.#foundingOutbox)
       this.#belongs(now, clusterId)
+      this.#parts!.confirmation.receive(now, { kind: 'start', decision: this.state.recovery }, this.#confirmationOutbox)
+      this.#isConfirmed()
     }),
+    struck: (destroyed) => this.#notes.note(() => {
+      if (!destroyed) return this.#isConfirmed()
+      this.standing.destroy()
+      this.#out.standing()
+    }),
+    log: (level, text) => this.#log(level, text),
+  }
+
+  readonly #confirmationOutbox: ConfirmationOutbox = {
+    ask: (ticket, wish) => this.#notes.note((now) => this.#parts!.caller.receive(now, { kind: 'ask', user: 'recovery', ticket, wish }, this.#callerOutbox)),
+    save: (ticket, changes) => this.#notes.note((now) => this.#save(now, 'recovery', ticket, changes)),
+    settled: (shard, confirmed) => (confirmed ? this.#out.standing() : this.#out.outdated(shard)),
     log: (level, text) => this.#log(level, text),
   }
 
   readonly #callerOutbox: CallerOutbox = {
     send: (to, message) => this.#toNode(to, message),
-    done: (user, ticket, code, body) => this.#later((now) => {
+    done: (user, ticket, code, body) => this.#notes.note((now) => {
       if (user === 'admission') this.#parts!.admission.receive(now, { kind: 'answer', ticket, code, body }, this.#admissionOutbox)
+      else if (user === 'recovery') this.#parts!.confirmation.receive(now, { kind: 'answer', ticket, code }, this.#confirmationOutbox)
       else if (user === 'client') this.#out.topicAnswered(ticket, code)
       else this.#out.wishAnswered(ticket, code)
     }),
@@ -433,6 +466,21 @@ export class Cluster {
   #saved(now: Now, user: IdentityUser, ticket: number): void {
     if (user === 'founding') this.#parts!.founding.receive(now, { kind: 'saved', ticket }, this.#foundingOutbox)
     else if (user === 'admission') this.#parts!.admission.receive(now, { kind: 'saved', ticket }, this.#admissionOutbox)
+    else if (user === 'recovery') this.#parts!.confirmation.receive(now, { kind: 'saved', ticket }, this.#confirmationOutbox)
+    else if (user === 'generation') this.#isNewer(now)
+  }
+
+  #isConfirmed(): void {
+    this.standing.confirm()
+    this.#out.standing()
+  }
+
+  #isNewer(now: Now): void {
+    this.#log('warning', `the registry was recovered: this node is of generation ${this.state.generation} from now on`)
+    this.#tellIdentity()
+    if (this.#registry.hosted !== undefined && this.#registry.hosted.recovery < this.state.generation - 1) this.#out.outdated(REGISTRY_SHARD)
+    this.#parts!.admission.receive(now, { kind: 'again' }, this.#admissionOutbox)
+    this.#dirty = true
   }
 
   #decided(now: Now, decision: Decision): void {
@@ -533,7 +581,7 @@ export class Cluster {
   }
 
   #toNode(to: NodeId, message: RegistryMessage): void {
-    if (to === this.self) this.#later((now) => this.registryMessage(now, to, message))
+    if (to === this.self) this.#notes.note((now) => this.registryMessage(now, to, message))
     else this.#out.send(to, message)
   }
 
@@ -543,19 +591,5 @@ export class Cluster {
 
   #log(level: 'info' | 'warning' | 'error', text: string): void {
     this.#out.event({ kind: 'log', level, text })
-  }
-
-  #later(effect: (now: Now) => void): void {
-    this.#queue.push(effect)
-  }
-
-  #draining = false
-
-  #drain(now: Now): void {
-    if (this.#draining) return
-    this.#draining = true
-    for (let at = 0; at < this.#queue.length; at++) this.#queue[at]!(now)
-    this.#queue = []
-    this.#draining = false
   }
 }

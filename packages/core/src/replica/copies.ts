@@ -45,6 +45,8 @@ export interface CopyCluster {
   /** The disk is known to hold what it once held: copies may vote. */
   isCleared(): boolean
   readonly pulses: Omit<PulseView, 'isIdle'>
+  /** The registry stands behind a copy of the shard in that term. */
+  isEntitled(shard: ShardId, term: Term): boolean
   /** This node's copy of shard 0 has come or gone. */
   registryHosted(registry: RegistryMachine | undefined): void
   /** A copy was given up: what is said of all copies may hold now. */
@@ -108,7 +110,7 @@ export class Copies {
     if (machine instanceof JobMachine) this.jobs.set(shard, machine)
     else this.registry = machine
     hosted.start(now, () => new Master({
-      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth, isCleared: () => this.#cluster.isCleared(), pulses: viewOf(this.#cluster.pulses, machine),
+      shard, self: { replica, node: this.#cluster.self() }, settings, random: this.#random.fork(), reader: this.#journal, now, birth, isCleared: () => this.#cluster.isCleared(), isEntitled: (term) => this.#cluster.isEntitled(shard, term), pulses: viewOf(this.#cluster.pulses, machine),
       recovered: birth === undefined && recovered.snapshot === undefined && recovered.hardState === undefined ? undefined : copyOf(recovered),
     }))
     return hosted
@@ -121,6 +123,11 @@ export class Copies {
     else this.led.delete(hosted)
     if (leader === undefined) this.leaderless.add(hosted)
     else this.leaderless.delete(hosted)
+  }
+
+  /** What the registry thinks of copies here may have changed. */
+  judge(now: Now): void {
+    for (const hosted of this.hosted.values()) if (hosted.master.isMisjudged) hosted.input(now, { kind: 'standing' })
   }
 
   /** This node is among the first masters of a shard; `done` when its copy is durable, or was here before. */
@@ -229,7 +236,7 @@ function retiredState(self: ReplicaNumber): HardState {
   return { term: 0 as Term, vote: undefined, self, epoch: 0 as Epoch, commit: 0 as LogIndex, extra: RETIRED }
 }
 
-function isRetired(recovered: RecoveredShard): boolean {
+export function isRetired(recovered: RecoveredShard): boolean {
   const extra = recovered.hardState?.extra
   return extra !== undefined && extra.length === 1 && extra[0] === RETIRED[0]
 }

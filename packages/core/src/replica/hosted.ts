@@ -572,6 +572,7 @@ export class Hosted {
       const { builder, index, term, configuration } = image
       const outcome = builder.step(this.#options.snapshotStep ?? SNAPSHOT_STEP, {
         wanted: (from, through) => this.machine.livePayloads(from, through),
+        next: (from) => this.machine.nextPayload(from),
         read: (entry) => this.#payload(now, entry),
       })
       if (outcome === 'complete') {

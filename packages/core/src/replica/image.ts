@@ -24,6 +24,8 @@ const STEP_BYTES = 256 * 1024
 export interface PayloadSource {
   /** Those from `from` to `through` that are still wanted, rising. */
   wanted(from: LogIndex, through: LogIndex): readonly LogIndex[]
+  /** The first of them from `from` on; Infinity without one. */
+  next(from: LogIndex): number
   /** Undefined while it is read; null where it was freed meanwhile, or nobody can give it. */
   read(index: LogIndex): Uint8Array | undefined | null
 }
@@ -92,8 +94,9 @@ export class ImageBuilder {
   }
 
   #ask(source: PayloadSource): void {
-    const through = Math.min(this.#asked + RANGE_ENTRIES, this.#through) as LogIndex
-    this.#wanted = source.wanted((this.#asked + 1) as LogIndex, through)
+    const from = source.next((this.#asked + 1) as LogIndex)
+    const through = Math.min(from + RANGE_ENTRIES - 1, this.#through) as LogIndex
+    this.#wanted = source.wanted(Math.min(from, through) as LogIndex, through)
     this.#at = 0
     this.#asked = through
   }

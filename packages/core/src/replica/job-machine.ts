@@ -124,6 +124,10 @@ export class JobMachine implements Machine, ShardService {
     return this.#books.liveEntries(from, through)
   }
 
+  nextPayload(from: LogIndex): number {
+    return this.#books.nextLive(from)
+  }
+
   lead(leads: boolean): void {
     if (this.#leads) this.#service.lostLead()
     this.#leads = leads

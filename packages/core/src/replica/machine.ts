@@ -19,6 +19,8 @@ export interface Machine {
   needs(index: LogIndex): boolean
   /** The entries from `from` to `through`, which are applied, that still hold a payload somebody will ask for, rising. */
   livePayloads(from: LogIndex, through: LogIndex): readonly LogIndex[]
+  /** The first of them from `from` on, Infinity without one: whoever looks through all passes over what lies before, which a recovery makes endless. */
+  nextPayload(from: LogIndex): number
   /** The lead was won or lost. */
   lead(leads: boolean): void
   /** Its time has come: what is due is noted, and done in the next turn. */

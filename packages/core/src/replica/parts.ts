@@ -1,6 +1,7 @@
 //! The actors of a node's part in the cluster, made together once its identity is known.
 
 import { Admission } from '../node/admission.ts'
+import { Confirmation } from '../node/confirmation.ts'
 import { Discovery } from '../node/discovery.ts'
 import { Founding } from '../node/founding.ts'
 import { Gate } from '../node/gate.ts'
@@ -17,6 +18,7 @@ export interface Parts {
   readonly discovery: Discovery
   readonly founding: Founding
   readonly admission: Admission
+  readonly confirmation: Confirmation
   readonly caller: RegistryCaller
   readonly registrar: Registrar
   readonly follower: RegistryFollower
@@ -45,6 +47,7 @@ export function makeParts(options: ReplicaOptions, state: IdentityState, run: nu
     discovery: new Discovery({ self: address, candidates: range, seeds, enough: Math.max(1, expect - 1), random: random.fork() }),
     founding: new Founding({ node, address, eligible, expect, alone, random: random.fork(), valueBits: tuning?.valueBits }),
     admission: new Admission({ record: { node, address, value: state.value, zone, version, eligible }, random: random.fork(), valueBits: tuning?.valueBits }),
+    confirmation: new Confirmation(node),
     caller: new RegistryCaller({ node, random: random.fork() }),
     registrar: new Registrar({ node, settings: { mastersWanted: Math.min(3, Math.max(1, expect)) } }),
     follower: new RegistryFollower({ random: random.fork() }),

@@ -5,6 +5,7 @@ import { type Imaging, readSmall, smallImage, type Walk } from '../message/image
 import type { RegistryMessage } from '../message/registry.ts'
 import { RegistryFeed, type RegistryFeedOutbox } from '../node/registry-feed.ts'
 import { Registry, type RegistryEffects } from '../registry/registry.ts'
+import { recoveryOf } from '../recovery-epoch.ts'
 import type { LogIndex, NodeId } from '../units.ts'
 import type { HostedRegistry } from './registry-view.ts'
 import type { Hosted } from './hosted.ts'
@@ -53,6 +54,10 @@ export class RegistryMachine implements Machine, HostedRegistry {
     return this.leading && this.#hosted!.applied >= this.#firstOwn && this.#hosted!.master.proposable === 'yes'
   }
 
+  get recovery(): number {
+    return this.#hosted?.started === true ? recoveryOf(this.#hosted.master.term) : 0
+  }
+
   /** A node that is no master of the registry wants to know what is new. */
   follow(now: Now, from: NodeId, index: LogIndex): void {
     this.#now = now
@@ -89,6 +94,10 @@ export class RegistryMachine implements Machine, HostedRegistry {
 
   livePayloads(): readonly LogIndex[] {
     return []
+  }
+
+  nextPayload(): number {
+    return Infinity
   }
 
   lead(leads: boolean): void {

@@ -16,6 +16,8 @@ export interface HostedRegistry {
   readonly leader: NodeId | undefined
   readonly leading: boolean
   readonly proposable: boolean
+  /** The recovery epoch of this copy. */
+  readonly recovery: number
 }
 
 export class RegistryView {
@@ -70,4 +72,4 @@ export class RegistryView {
 }
 
 /** A copy only wants the state; what comes of an entry is the masters' affair. */
-const NO_EFFECTS: RegistryEffects = { answer: () => {}, admitted: () => {}, forgotten: () => {}, born: () => {}, topic: () => {} }
+export const NO_EFFECTS: RegistryEffects = { answer: () => {}, admitted: () => {}, forgotten: () => {}, born: () => {}, topic: () => {} }

@@ -175,7 +175,8 @@ export class Snapshots {
 
   #stepRange(range: Range): void {
     const { kind, from } = range
-    const through = Math.min(from + RANGE_ENTRIES[kind] - 1, range.through) as LogIndex
+    const wantedFrom = Math.max(from, this.#host.machine.nextPayload(from as LogIndex))
+    const through = Math.min(wantedFrom + RANGE_ENTRIES[kind] - 1, range.through) as LogIndex
     const wanted = this.#host.machine.livePayloads(from as LogIndex, through)
     if (kind === 'trim') this.#host.journal({ kind, shard: this.#host.shard, through, keep: wanted })
     else this.#host.journal({ kind, shard: this.#host.shard, from: from as LogIndex, through, indexes: wanted })

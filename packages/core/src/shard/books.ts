@@ -154,6 +154,11 @@ export class Books {
     return (this.hosted.length > 1 ? entries.sort((a, b) => a - b) : entries) as LogIndex[]
   }
 
+  /** The first add entry from `from` on that holds a payload which is still needed; Infinity without one. */
+  nextLive(from: number): number {
+    return this.hosted.reduce((least, { books }) => Math.min(least, books.batches.nextLive(from)), Infinity)
+  }
+
   /** The earliest deadline of a lease, on the lease clock: a tick at or after it does something. Infinity without leases. */
   get leaseDeadlineNext(): number {
     return this.hosted.reduce((least, { leases }) => Math.min(least, leases.deadlineNext), Infinity)

@@ -191,6 +191,12 @@ export class NodeProcess extends Process implements ReplicaOutbox, Stage {
     if (refusal.refused === 'twin') {
       for (const process of [this, dialler]) process.halt(`another process runs with the identity of this node: ${process === this ? dialler.name : this.name}`)
     }
+    if (refusal.refused === 'generation') {
+      const generation = Math.max(own.identity.generation, theirs.identity.generation)
+      for (const { process, identity } of [{ process: this as NodeProcess, identity: own.identity }, { process: dialler, identity: theirs.identity }]) {
+        if (identity.generation < generation) process.#input({ kind: 'generation', generation })
+      }
+    }
     return false
   }
 

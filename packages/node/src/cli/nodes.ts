@@ -4,31 +4,26 @@
 //!   leave   drain, and when the node is master of nothing it is forgotten and ends
 //!   forget  a node that does not come back is struck from the registry
 
-import { createInterface } from 'node:readline/promises'
 import { type ClusterStatus, type Horus, HorusError } from '@horus/sdk'
 import { StartError, UsageError } from '../errors.ts'
 import { delay } from '../local/until.ts'
-import { argument, CLIENT_FLAGS, JSON_FLAG, printJson, withClient } from './client.ts'
+import { argument, CLIENT_FLAGS, JSON_FLAG, withClient } from './client.ts'
+import { confirmed, DIGITS_MIN, SURE_FLAGS, tell } from './confirm.ts'
 import { type CommandLine, type FlagTable, helpOfFlags, readCommandLine } from './flags.ts'
 import { Progress } from './output.ts'
 
-const SURE_FLAGS: FlagTable = {
-  'dry-run': { value: '', help: 'say what would be done, and do nothing' },
-  yes: { value: '', help: 'do not ask; mandatory where there is no terminal to ask on' },
-  ...CLIENT_FLAGS,
-  ...JSON_FLAG,
-}
+const ALL_FLAGS: FlagTable = { ...SURE_FLAGS, ...CLIENT_FLAGS, ...JSON_FLAG }
 const DRAIN_FLAGS: FlagTable = {
   undo: { value: '', help: 'make it an ordinary node again' },
   'no-wait': { value: '', help: 'do not wait until it has moved' },
-  ...SURE_FLAGS,
+  ...ALL_FLAGS,
 }
-const LEAVE_FLAGS: FlagTable = { force: { value: '', help: 'also where it stays a master of something that no other node can take' }, ...SURE_FLAGS }
-const FORGET_FLAGS: FlagTable = { force: { value: '', help: 'also where it lives, or is still a master' }, ...SURE_FLAGS }
+const LEAVE_FLAGS: FlagTable = { force: { value: '', help: 'also where it stays a master of something that no other node can take' }, ...ALL_FLAGS }
+const FORGET_FLAGS: FlagTable = { force: { value: '', help: 'also where it lives, or is still a master' }, ...ALL_FLAGS }
 
 const POLL_MS = 500
-/** An id is told by its beginning from so many digits on. */
-const DIGITS_MIN = 4
+/** What stands still for a moment may be on its way: a change of masters is hinted when it begins, and a node may be suspected for a while. */
+const STANDSTILL_MS = 5000
 
 type NodeStatus = ClusterStatus['nodes'][number]
 
@@ -128,18 +123,23 @@ async function drained(line: CommandLine, horus: Horus, node: NodeStatus): Promi
   const held = holdings(await horus.status(), node.id)
   const all = Math.max(1, held.shardsLeft + held.leadsLeft)
   if (!line.has('json')) process.stdout.write(`node ${node.id} drains; Ctrl-C ends the waiting, not the drain\n`)
-  for (;;) {
+  for (let movedAt = performance.now(); ; ) {
     const now = await horus.status().then((status) => holdings(status, node.id), (error: unknown) => {
       if (error instanceof HorusError && error.retryable) return undefined
       throw error
     })
     if (now !== undefined) progress.show(1 - (now.shardsLeft + now.leadsLeft) / all, `${shards(now.shardsLeft)} left, ${now.leadsLeft} led`)
-    if (now?.draining === true && now.shardsMovable + now.leadsMovable === 0) {
+    if (now?.draining !== true || now.shardsMovable + now.leadsMovable > 0) movedAt = performance.now()
+    if (now !== undefined && (isEmpty(now) || performance.now() - movedAt >= STANDSTILL_MS)) {
       progress.clear()
       return now
     }
     await delay(POLL_MS)
   }
+}
+
+function isEmpty({ draining, shardsLeft, leadsLeft }: Holdings): boolean {
+  return draining && shardsLeft + leadsLeft === 0
 }
 
 function whollyDrained(node: NodeStatus, { shardsLeft, leadsLeft }: Holdings): void {
@@ -164,18 +164,4 @@ export function nodeNamed(status: ClusterStatus, name: string): NodeStatus {
   if (found.length === 1) return found[0]!
   const known = (found.length > 1 ? found : status.nodes.filter((node) => node.admitted)).map((node) => `${node.id} (${node.address}, ${node.state})`).join(', ')
   throw new UsageError(found.length > 1 ? `'${name}' may be ${known}: give more of the id` : `there is no node '${name}': there are ${known}`)
-}
-
-async function confirmed(line: CommandLine, what: string): Promise<void> {
-  if (line.has('yes')) return
-  if (process.stdin.isTTY !== true) throw new UsageError(`${what.replaceAll('\n', ', ')}: give --yes to do it, or --dry-run`)
-  const questions = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await questions.question(`${what}.\nDo it? (yes) `)
-  questions.close()
-  if (answer.trim().toLowerCase() !== 'yes') throw new StartError('nothing was done')
-}
-
-function tell(line: CommandLine, found: object, text: string): void {
-  if (line.has('json')) printJson(found)
-  else process.stdout.write(`${text}\n`)
 }

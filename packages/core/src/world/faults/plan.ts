@@ -12,6 +12,7 @@ import { drawNetwork, NetworkFaults, type NetworkPlan, NO_NETWORK_FAULTS } from 
 import { drawNodes, NO_NODE_FAULTS, NodeFaults, type NodesPlan } from './nodes.ts'
 import { drawRollback, isNone, NO_ROLLBACK, RollbackFaults, type RollbackPlan } from './rollback.ts'
 import { drawMembers, MemberFaults, type MembersPlan, NO_MEMBER_FAULTS } from './members.ts'
+import { drawRecovery, NO_RECOVERY, RecoveryFaults, type RecoveryPlan } from './recovery.ts'
 import type { FaultSource, Hands } from './source.ts'
 
 /** Every `...EveryMs` is the mean time between two of that fault in the whole world; 0 is never. */
@@ -26,6 +27,7 @@ export interface FaultPlan {
   readonly rollback: RollbackPlan
   readonly members: MembersPlan
   readonly decay: DecayPlan
+  readonly recovery: RecoveryPlan
 }
 
 export const NO_FAULTS: FaultPlan = {
@@ -39,6 +41,7 @@ export const NO_FAULTS: FaultPlan = {
   rollback: NO_ROLLBACK,
   members: NO_MEMBER_FAULTS,
   decay: NO_DECAY,
+  recovery: NO_RECOVERY,
 }
 
 export function drawPlan(random: Random): FaultPlan {
@@ -53,8 +56,15 @@ export function drawPlan(random: Random): FaultPlan {
     rollback: drawRollback(random.fork()),
     members: drawMembers(random.fork()),
     decay: drawDecay(random.fork()),
+    recovery: NO_RECOVERY,
   }
   if (plan.members.twinEveryMs > 0) return beside(plan)
+  const chosen = withoutRecovery(plan, random)
+  const recovery = drawRecovery(random.fork())
+  return recovery === NO_RECOVERY || !isNone(plan.rollback) ? chosen : recovering(plan, recovery)
+}
+
+function withoutRecovery(plan: FaultPlan, random: Random): FaultPlan {
   // A disk that has forgotten is found out by the others: beside it nothing else may go wrong with nodes, links and disks.
   if (isNone(plan.rollback) && plan.decay.betrayedEveryMs > 0 && random.chance(FOCUS_CHANCE)) return focused(plan)
   return isNone(plan.rollback) ? plan : { ...NO_FAULTS, clocks: plan.clocks, clients: plan.clients, rollback: plan.rollback }
@@ -66,6 +76,12 @@ const FOCUS_CHANCE = 0.6
 function focused({ network, clocks, clients, disk, decay }: FaultPlan): FaultPlan {
   const { delayMsMin, delayMsMax } = network.settings
   return { ...NO_FAULTS, network: { ...NO_NETWORK_FAULTS, settings: { ...NO_NETWORK_FAULTS.settings, delayMsMin, delayMsMax } }, clocks, clients, disk: { ...NO_DISK_FAULTS, settings: disk.settings }, decay }
+}
+
+/** A disaster beside another failure may cost more than is promised. */
+function recovering({ network, clocks, clients }: FaultPlan, recovery: RecoveryPlan): FaultPlan {
+  const { delayMsMin, delayMsMax } = network.settings
+  return { ...NO_FAULTS, network: { ...NO_NETWORK_FAULTS, settings: { ...NO_NETWORK_FAULTS.settings, delayMsMin, delayMsMax } }, clocks, clients, recovery }
 }
 
 /** Twins together with another failure are outside the promise: beside them there are only the ordinary delays and clocks. */
@@ -93,5 +109,6 @@ export function makeSources(hands: Hands, plan: FaultPlan, random: Random): read
     new RollbackFaults(hands, plan.rollback),
     new MemberFaults(hands, plan.members, own[8]!),
     new DecayFaults(hands, plan.decay, own[9]!),
+    new RecoveryFaults(hands, plan.recovery),
   ]
 }

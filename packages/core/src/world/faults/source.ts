@@ -42,6 +42,18 @@ export interface FaultGuard {
   endDrain(node: NodeId, leaves: boolean, forced: boolean): boolean
   /** An operator forgets the identities that were lost with their disks; returns the nodes that had them. */
   forgetLost(): readonly NodeProcess[]
+  /** Two nodes that may be lost for ever, while all is whole and an operator can go on with a third copy of whatever loses its quorum; none else. */
+  mayLose(random: Random): readonly NodeProcess[]
+  /** An operator stops every node that has the last copy of a shard and recovers it; returns those, to be started. */
+  recover(lost: readonly NodeProcess[]): readonly NodeProcess[]
+  /** Whether all that was decided is confirmed, and led. */
+  isRecovered(): boolean
+  /** A node that was declared destroyed comes back, and may end itself. */
+  returns(node: NodeProcess): void
+  /** Whether they are no quorum of the registry, nor ever were, so that they may meet each other and nobody else. */
+  mayBeAlone(nodes: readonly NodeProcess[]): boolean
+  /** By now those that came back must have ended. */
+  foundOut(nodes: readonly NodeProcess[]): void
   /** Nodes of another cluster, which from now on know the addresses of this one. */
   meet(): readonly NodeProcess[]
 }

@@ -1,6 +1,6 @@
-//! What was drained or forgotten is free: once all is healed and quiet, such a node is a master of nothing that another live node could
-//! take, and leads nothing that another master could lead. Whether it is draining is read from the log of the registry itself, and is what
-//! the operator was told last: no wish of before that comes late.
+//! Who is a master once all is healed and quiet: as many nodes as are wanted, where so many are there. And what was drained or forgotten is
+//! free: such a node is a master of nothing that another live node could take, and leads nothing that another master could lead. Whether it
+//! is draining is read from the log of the registry itself, and is what the operator was told last: no wish of before that comes late.
 
 import { isRegistryTag, registryLogTable } from '@horus/core/message/registry'
 import type { ReplicaObservation } from '@horus/core/replica'
@@ -10,18 +10,21 @@ import type { History } from '../history.ts'
 import type { Checker, Report } from './checker.ts'
 import type { CommittedEntry, CommittedListener, CommittedLog } from './committed.ts'
 
+/** As many as a shard is to have. */
+const MASTERS = 3
 /** So long before its end a run has long been quiet, and each leader has looked at least once whether it leads too much. */
 const QUIET_MS = 8000
 /** A learner has caught up, repairs that came before are done, and a hand-over that came to nothing was tried again. */
 const MOVED_MS_MAX = 15_000
 
-export class DrainsChecker implements Checker, CommittedListener {
+export class MastershipChecker implements Checker, CommittedListener {
   readonly #report: Report
   readonly #history: History
   readonly #log: CommittedLog
   readonly #live: () => ReadonlySet<NodeId>
   readonly #now: () => number
-  readonly #admitted = new Set<NodeId>()
+  /** And when. */
+  readonly #admitted = new Map<NodeId, number>()
   readonly #struck = new Set<NodeId>()
   readonly #leaders = new Map<ShardId, { readonly node: NodeId; readonly term: Term }>()
   /** Where and when one was elected that had been leaving for long. */
@@ -58,7 +61,8 @@ export class DrainsChecker implements Checker, CommittedListener {
     if (entry.shard !== REGISTRY_SHARD || !isRegistryTag(bytes[0]!)) return
     const said = registryLogTable.decode(bytes)
     if (said.kind === 'admit') {
-      if (!this.#struck.has(said.record.node)) this.#admitted.add(said.record.node)
+      const { node } = said.record
+      if (!this.#struck.has(node) && !this.#admitted.has(node)) this.#admitted.set(node, this.#now())
       return
     }
     if ((said.kind !== 'forget' && said.kind !== 'drain') || !this.#admitted.has(said.node)) return
@@ -77,10 +81,12 @@ export class DrainsChecker implements Checker, CommittedListener {
       if (this.#admitted.has(node) && this.#leaving.has(node) !== draining) this.#report.broken('drain', `the operator was told last that node ${node} is ${draining ? '' : 'not '}draining, and that is not so`)
     }
     const live = this.#live()
-    const others = [...this.#admitted].filter((node) => live.has(node) && !this.#leaving.has(node))
+    const others = [...this.#admitted.keys()].filter((node) => live.has(node) && !this.#leaving.has(node))
     for (const { shard, voters } of this.#log.configurations.values()) {
       const stays = voters.find(({ node }) => this.#isLongLeaving(node))
       const free = others.find((node) => !voters.some((voter) => voter.node === node))
+      const reserve = others.find((node) => this.#now() - this.#admitted.get(node)! > MOVED_MS_MAX && !voters.some((voter) => voter.node === node))
+      if (voters.length < MASTERS && reserve !== undefined) this.#report.broken('L1', `shard ${shard} has ${voters.length} masters, though ${reserve} could be one`)
       if (stays !== undefined && free !== undefined) this.#report.broken('drain', `node ${stays.node} was drained and is still a master of shard ${shard}, which ${free} could be`)
       const leader = this.#leaders.get(shard)?.node
       const heir = voters.find(({ node }) => others.includes(node))
