@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { PARTS } from './parts.ts'
 import { failureText } from './report.ts'
 import { runSeed, type SeedResult } from './run.ts'
+import { drawSetup } from './setup.ts'
 import { inputsOfActors } from './tally.ts'
 
 export interface Failed {
@@ -26,6 +27,8 @@ export interface Summary {
 
 export interface BatchOptions {
   readonly untilFailure: boolean
+  /** Of the seeds only those that draw it: `source.option` as in docs/FAULTS.md. Throws a RangeError where there is none. */
+  readonly wanted?: string | undefined
   /** A line for every seed, not only for those that failed. */
   readonly eachSeed: boolean
   say(text: string): void
@@ -36,14 +39,16 @@ const TWICE_EVERY = 50
 /** Seeds that a process gets at a time: enough that most of them run on warm code, few enough that none is left alone with many at the end. */
 const LOT = 50
 
-export function runBatch(from: number, seeds: number, { untilFailure, eachSeed, say }: BatchOptions): Summary {
+export function runBatch(from: number, seeds: number, { untilFailure, wanted, eachSeed, say }: BatchOptions): Summary {
   const failed: Failed[] = []
   const coverage: Record<string, number> = {}
   const before = inputsOfActors()
   const began = performance.now()
   let deliveries = 0
-  let seed = from
-  for (; seed < from + seeds && !(untilFailure && failed.length > 0); seed++) {
+  let done = 0
+  for (let seed = from; seed < from + seeds && !(untilFailure && failed.length > 0); seed++) {
+    if (wanted !== undefined && !draws(seed, wanted)) continue
+    done++
     const result = runSeed(seed, PARTS)
     const again = result.violation === undefined && seed % TWICE_EVERY === 0 ? runSeed(seed, PARTS) : undefined
     deliveries += result.events + (again?.events ?? 0)
@@ -57,11 +62,18 @@ export function runBatch(from: number, seeds: number, { untilFailure, eachSeed, 
     }
     if (eachSeed) say(lineOf(result))
   }
-  return { seeds: seed - from, failed, deliveries, events: deliveries + inputsOfActors() - before, seconds: (performance.now() - began) / 1000, coverage }
+  return { seeds: done, failed, deliveries, events: deliveries + inputsOfActors() - before, seconds: (performance.now() - began) / 1000, coverage }
+}
+
+function draws(seed: number, wanted: string): boolean {
+  const [source = '', option = ''] = wanted.split('.')
+  const drawn = (drawSetup(seed).plan as unknown as Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>)[source]?.[option]
+  if (typeof drawn !== 'number') throw new RangeError(`no fault is drawn by ${JSON.stringify(wanted)}: docs/FAULTS.md has them all, such as "nodes.crashEveryMs"`)
+  return drawn > 0
 }
 
 /** As `runBatch`, in `processes` processes at once. */
-export async function runCrew(from: number, seeds: number, processes: number, { untilFailure, say }: BatchOptions): Promise<Summary> {
+export async function runCrew(from: number, seeds: number, processes: number, { untilFailure, wanted, say }: BatchOptions): Promise<Summary> {
   const summaries: Summary[] = []
   const failed = (): readonly Failed[] => summaries.flatMap((summary) => summary.failed)
   let next = from
@@ -70,7 +82,7 @@ export async function runCrew(from: number, seeds: number, processes: number, { 
       const lot = Math.min(LOT, Math.ceil((from + seeds - next) / processes))
       const first = next
       next += lot
-      const summary = await runApart(MAIN, ['--from', String(first), '--seeds', String(lot)])
+      const summary = await runApart(MAIN, ['--from', String(first), '--seeds', String(lot), ...(wanted === undefined ? [] : ['--with', wanted])])
       for (const { seed, invariant } of summary.failed) say(`seed ${seed} broke ${invariant}: pnpm sim --seed ${seed} tells how`)
       summaries.push(summary)
     }

@@ -1,4 +1,4 @@
-//! `pnpm sim --seeds N [--from S] [--seed S] [--processes P] [--until-failure] [--json]`: runs the cluster under seeded faults and
+//! `pnpm sim --seeds N [--from S] [--seed S] [--processes P] [--with FAULT] [--until-failure] [--json]`: runs the cluster under seeded faults and
 //! checks every invariant. Exits with 1 when a seed failed. `--scale` measures large clusters instead (`scale/scale.ts`).
 
 import { parseArgs } from 'node:util'
@@ -11,7 +11,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
       seeds: { type: 'string' }, from: { type: 'string' }, seed: { type: 'string' }, processes: { type: 'string' },
-      'until-failure': { type: 'boolean', default: false }, json: { type: 'boolean', default: false },
+      with: { type: 'string' }, 'until-failure': { type: 'boolean', default: false }, json: { type: 'boolean', default: false },
       scale: { type: 'boolean', default: false }, nodes: { type: 'string', default: '10,30,100,300' }, shards: { type: 'string', default: '256' }, minutes: { type: 'string', default: '1' },
     },
   })
@@ -27,7 +27,7 @@ async function main(): Promise<void> {
   const from = one ?? wholeNumber(values.from ?? '1', '--from')
   const seeds = one === undefined ? wholeNumber(values.seeds ?? String(SEEDS_DEFAULT), '--seeds') : 1
   const processes = wholeNumber(values.processes ?? '1', '--processes')
-  const options = { untilFailure: values['until-failure'], eachSeed: one !== undefined, say }
+  const options = { untilFailure: values['until-failure'], wanted: values.with, eachSeed: one !== undefined, say }
   const summary = processes > 1 ? await runCrew(from, seeds, processes, options) : runBatch(from, seeds, options)
   const coverage = Object.entries(summary.coverage).sort(([a], [b]) => (a < b ? -1 : 1))
   const eventsPerSecond = Math.round(summary.events / summary.seconds)

@@ -76,10 +76,4 @@ export const BOOK_MUTANTS: readonly Mutant[] = [
     find: '    this.#relays.delete(connection)\n    this.#locates',
     replace: '    this.#locates',
   },
-  {
-    name: 'a job of the future has no age',
-    file: 'shard/books.ts',
-    find: '0 : Math.max(1, wallNow - ',
-    replace: '0 : Math.max(0, wallNow - ',
-  },
 ]

@@ -65,12 +65,14 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'old copy believes the first answer',
+    needs: 'rollback.oldCopyEveryMs',
     file: 'replica/witness.ts',
     find: '        else if (this.#pending.size === 0) this.#clear(out)\n',
     replace: '        else this.#clear(out)\n',
   },
   {
     name: 'old copy is not known again',
+    needs: 'rollback.oldCopyEveryMs',
     file: 'replica/witness.ts',
     find: 'sight.run !== run && sight.position > position)',
     replace: 'sight.run !== run && sight.position > position + 1e9)',
@@ -89,12 +91,14 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'a sector that can be read is lost with the one before',
+    needs: 'damage.badSectorEveryMs',
     file: 'journal/window.ts',
     find: '    const whole = to - (to % SECTOR_BYTES)\n    return whole > at ? whole : Math.min(this.#end, at - (at % SECTOR_BYTES) + SECTOR_BYTES)',
     replace: '    return to',
   },
   {
     name: 'masters that are met later are not asked',
+    needs: 'rollback.oldCopyEveryMs',
     file: 'replica.ts',
     find: '    this.#witness.meet(this.#now, nodes, this.#witnessOutbox)',
     replace: '    if (this.#now.monotonic < 0) this.#witness.meet(this.#now, nodes, this.#witnessOutbox)',

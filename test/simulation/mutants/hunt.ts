@@ -10,7 +10,7 @@ import { plant, remove } from './tree.ts'
 export interface Outcome {
   readonly name: string
   readonly caught: boolean
-  /** Seeds that were run until it was caught. */
+  /** Seeds that were run. */
   readonly seeds: number
   readonly invariant: string | undefined
 }
@@ -20,13 +20,15 @@ export async function hunt(mutant: Mutant, seeds: number): Promise<Outcome> {
   const folder = plant(mutant)
   const main = join(folder, 'simulation/main.js')
   try {
+    let done = 0
     for (let from = 1; from <= seeds; ) {
-      const [failed] = (await runApart(main, ['--from', String(from), '--seeds', String(seeds - from + 1), '--until-failure'])).failed
+      const { seeds: run, failed: [failed] } = await runApart(main, ['--from', String(from), '--seeds', String(seeds - from + 1), '--until-failure', ...(mutant.needs === undefined ? [] : ['--with', mutant.needs])])
+      done += run
       if (failed === undefined) break
-      if (runSeed(failed.seed, PARTS).violation === undefined) return { name: mutant.name, caught: true, seeds: failed.seed, invariant: failed.invariant }
+      if (runSeed(failed.seed, PARTS).violation === undefined) return { name: mutant.name, caught: true, seeds: done, invariant: failed.invariant }
       from = failed.seed + 1
     }
-    return { name: mutant.name, caught: false, seeds, invariant: undefined }
+    return { name: mutant.name, caught: false, seeds: done, invariant: undefined }
   } finally {
     remove(folder)
   }

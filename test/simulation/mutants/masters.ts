@@ -47,6 +47,7 @@ export const MASTER_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'what waited for a lead is answered before it is known what was committed',
+    needs: 'members.drainEveryMs',
     file: 'replica/job-machine.ts',
     find: "if (this.serves || (this.#leads && message.kind === 'command')) this.#serve",
     replace: 'if (this.#leads) this.#serve',

@@ -101,6 +101,30 @@ test('a rotten payload below the snapshot is told when it is read, and makes nob
   assert.deepEqual(after.unreadables, [{ shard: 1, index: 10 }])
 })
 
+test('a snapshot that was given up does not go on with the pieces of the next one, where the beginning of that is lost', () => {
+  const host = JournalHost.started(new SimulatedDevice())
+  host.hardState(1, 1)
+  host.snapshot(1, 0, 0, blob(100, 1))
+  const pieceBytes = SMALL.segmentBytes! >> 3
+  const [a, b, c, d, e] = [1, 2, 3, 4, 5].map((seed) => blob(pieceBytes, 10 + seed)) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array]
+  host.beginSnapshot(1, 10, 1)
+  for (const piece of [a, b]) host.piece(1, piece, false)
+  host.flush()
+  host.beginSnapshot(1, 20, 1)
+  for (const piece of [c, d]) host.piece(1, piece, false)
+  host.piece(1, e, true)
+  host.rest()
+  const whole = JournalHost.started(host.device.clone()).found(1)!
+  assert.deepEqual([whole.snapshot?.index, whole.suspect], [20, false])
+  // From behind the second piece of the one to the third piece of the other, but for the head of that.
+  const from = locate(host, b)
+  const to = locate(host, e)
+  assert.equal(from.name, to.name)
+  for (let at = from.at + pieceBytes; at < to.at - 64; at++) host.device.rot(from.name, at)
+  const found = JournalHost.started(host.device.clone()).found(1)!
+  assert.deepEqual([found.snapshot?.index, found.suspect], [0, true])
+})
+
 test('an entry that rotted in the log and was written anew is read there, and makes nobody suspect', () => {
   const host = populated()
   const { name, at } = locate(host, blob(2000, 1010))

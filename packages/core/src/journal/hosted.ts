@@ -31,7 +31,7 @@ export class Hosted {
   /** Durable. */
   snapshot: WrittenSnapshot | undefined
   /** Begun and not ended: so many of its bytes were handed in. */
-  gathering: { readonly term: number; bytes: number } | undefined
+  gathering: { readonly index: number; readonly term: number; bytes: number } | undefined
   /** Its first records are written. */
   unfinished: WrittenSnapshot | undefined
   /** Its last record is in the group that is under way. */

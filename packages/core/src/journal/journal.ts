@@ -23,7 +23,7 @@ import { Rewriter, REWRITE_FROM_SEGMENTS } from './rewriter.ts'
 import { Recoverer, type RecoveredJournal } from './recovery.ts'
 import { Segments } from './segments.ts'
 import { Space } from './space.ts'
-import { encodeHardState, type HardState } from './state.ts'
+import { encodeComplete, encodeHardState, type HardState } from './state.ts'
 import { TICKET_ONLY, Writer, type Gathered } from './writer.ts'
 
 export interface JournalOptions {
@@ -399,7 +399,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
 
   #snapshot(shard: Hosted, { index, term, configuration }: Extract<JournalInput, { kind: 'snapshot' }>): void {
     this.#checkSize(configuration)
-    shard.gathering = { term, bytes: 0 }
+    shard.gathering = { index, term, bytes: 0 }
     this.#gather(RecordKind.snapshot, shard, index, term, configuration, NO_TICKET)
   }
 
@@ -416,7 +416,7 @@ export class Journal implements Actor<JournalInput, JournalOutbox> {
     if (!last) return
     shard.gathering = undefined
     this.#space.noteSnapshot(snapshot.bytes)
-    this.#gather(RecordKind.complete, shard, snapshot.bytes, snapshot.term, NOTHING, ticket, undefined, true)
+    this.#gather(RecordKind.complete, shard, snapshot.bytes, snapshot.term, encodeComplete(snapshot.index), ticket, undefined, true)
   }
 
   #payloads(shard: Hosted, ticket: number, entries: readonly JournalEntry[], outbox: JournalOutbox): void {

@@ -8,7 +8,7 @@
 import type { ShardId, Term, LogIndex } from '../units.ts'
 import { FIRST_SEQUENCE, Hosted, NO_TICKET, sequenceAfter } from './hosted.ts'
 import { RecordKind, type RecordHeader } from './record.ts'
-import { decodeBounds, decodeHardState, type HardState } from './state.ts'
+import { decodeBounds, decodeComplete, decodeHardState, type HardState } from './state.ts'
 import type { SegmentUse } from './tail.ts'
 import type { Gathered } from './writer.ts'
 
@@ -173,7 +173,7 @@ export class Rebuild {
         snapshot = chunk(shard, header, body, place)
         break
       case RecordKind.complete:
-        snapshot = endSnapshot(shard, header, place)
+        snapshot = endSnapshot(shard, header, body, place)
         break
       case RecordKind.reset:
         reset(shard, header)
@@ -372,11 +372,12 @@ function chunk(shard: Rebuilt, header: RecordHeader, body: Uint8Array, place: Pl
   return partial
 }
 
-function endSnapshot(shard: Rebuilt, header: RecordHeader, place: Place): Assembly | undefined {
+/** Pieces are of one size: a snapshot that was given up may go on with the later pieces of the next one, where the beginning of that is lost. */
+function endSnapshot(shard: Rebuilt, header: RecordHeader, body: Uint8Array, place: Place): Assembly | undefined {
   const partial = partialAt(shard, header.index, place)
   shard.partial = undefined
-  if (partial !== undefined) shard.complete = partial
-  return partial
+  if (partial === undefined || decodeComplete(body) !== partial.index) return undefined
+  return (shard.complete = partial)
 }
 
 /** The snapshot begun last, where everything before this place of it has come; else it is given up. */

@@ -42,7 +42,7 @@ export const RecordKind = {
   drop: 11,
   /** The log up to `index` is no longer needed as such; on the disk before any segment goes for that reason. */
   trim: 12,
-  /** Ends the snapshot begun last, which only now counts; `index` is its length in bytes. */
+  /** Ends the snapshot begun last, which only now counts; `index` is its length in bytes, the body the index of the snapshot. */
   complete: 13,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]

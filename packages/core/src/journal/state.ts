@@ -38,6 +38,17 @@ export function decodeHardState(body: Uint8Array): HardState | undefined {
   return body.length < HARD_STATE_BYTES ? undefined : readHardState(body, 0)
 }
 
+/** The body of a record that ends a snapshot: which one. */
+export function encodeComplete(snapshotIndex: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  writeWhole(new DataView(bytes.buffer), 0, snapshotIndex)
+  return bytes
+}
+
+export function decodeComplete(body: Uint8Array): number | undefined {
+  return body.length < 8 ? undefined : readWhole(new DataView(body.buffer, body.byteOffset, body.length), 0)
+}
+
 export function encodeBounds(bounds: ShardBounds): Uint8Array {
   const state = bounds.hardState
   const bytes = new Uint8Array(BOUNDS_BYTES + (state ? HARD_STATE_BYTES + state.extra.length : 0))
