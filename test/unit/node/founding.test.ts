@@ -39,7 +39,7 @@ class Node implements Host, FoundingOutbox {
     this.node = idOf(i)
     this.options = options
     const founding = { promised: undefined, accepted: undefined, expect: 0, ended: false, decided: undefined }
-    this.durable = { sequence: 1, nodeId: this.node, value: options.values?.[i] ?? 100 + i, boot: 1, cluster: 'test', clusterId: undefined, generation: 1, bornBefore: 0, founding, recovery: undefined }
+    this.durable = { sequence: 1, nodeId: this.node, value: options.values?.[i] ?? 100 + i, boot: 1, cluster: 'test', clusterId: undefined, generation: 1, bornBefore: 0, founding, recovery: undefined, former: undefined }
     this.state = this.durable
   }
 

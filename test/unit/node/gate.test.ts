@@ -52,6 +52,12 @@ test('a fresh node leans to the first cluster that it meets and refuses the next
   assert.match(said[0]!, /nothing is merged/)
 })
 
+test('a fresh node over the disk of a member leans to the cluster of before, whomever it meets first', () => {
+  const renewed = new Gate({ cluster: 'test', node: idOf(0), run: 0, leaning: A })
+  assert.equal(renewed.open(FROM, gate(1, B).seal(GOSSIP), { foreign: () => {} }), undefined)
+  assert.ok(renewed.open(FROM, gate(2, A).seal(GOSSIP), { foreign: assert.fail }))
+})
+
 test('a node never takes another cluster', () => {
   assert.throws(() => gate(0, A).adopt(B), /never takes another/)
 })

@@ -212,7 +212,7 @@ test('a disk that fails ends the node', () => {
   assert.deepEqual(host.savedTickets, [])
 })
 
-test('an identity whose promises are lost is drawn anew: it belongs nowhere, and may join but never found', () => {
+test('an identity whose promises are lost is drawn anew: it belongs nowhere, and may join the cluster of before but never found', () => {
   const host = new Host(new Disk()).settle()
   host.save(1, { clusterId: 'ab'.repeat(16) as ClusterId, bornBefore: 9 })
   const before = host.settle().loadedState!
@@ -223,5 +223,5 @@ test('an identity whose promises are lost is drawn anew: it belongs nowhere, and
   assert.notEqual(after.nodeId, before.nodeId)
   assert.deepEqual([after.clusterId, after.bornBefore, after.boot, after.founding.ended], [undefined, 0, 1, true])
   const again = new Host(host.disk, { seed: 5 }).settle().loadedState!
-  assert.deepEqual([again.nodeId, again.boot, again.founding.ended], [after.nodeId, 2, true])
+  assert.deepEqual([again.nodeId, again.boot, again.founding.ended, again.former], [after.nodeId, 2, true, before.clusterId])
 })

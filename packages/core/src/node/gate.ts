@@ -2,7 +2,7 @@
 //! name, or of another cluster under the same name, end here: what they say never reaches the actors behind, so two
 //! clusters that meet never mix. Each stranger is reported once.
 //!
-//! A node without a cluster leans to the first founded one that it meets, and from then on refuses others like a member.
+//! A node without a cluster leans to the one that its data directory belonged to, else to the first founded one that it meets, and from then on refuses others like a member.
 
 import { hashOf } from '../hash.ts'
 import { DATAGRAM_BYTES_MAX, envelope, GOSSIP_FORMAT, type GossipMessage, gossipTable, type Sender } from '../message/gossip.ts'
@@ -15,6 +15,8 @@ export interface GateOptions {
   readonly node: NodeId
   /** Drawn at every start. */
   readonly run: number
+  /** Founded nodes of another one than this are refused from the start. */
+  readonly leaning?: ClusterId | undefined
 }
 
 export interface GateOutbox {
@@ -40,6 +42,7 @@ export class Gate {
 
   constructor(options: GateOptions) {
     this.#options = options
+    this.#leaning = options.leaning
     this.#network = networkOf(options.cluster)
   }
 

@@ -20,7 +20,7 @@ import { acceptedDecision, ballot, decision } from '../message/gossip.ts'
 import { bool, decode, encode, list, MalformedMessage, optional, record, text, u32, u53, u8, type ValueOf } from '../message/layout.ts'
 import { DESTROYED_MAX } from '../message/registry.ts'
 import type { Random } from '../random.ts'
-import { type Instant, never, nodeId } from '../units.ts'
+import { type ClusterId, type Instant, never, nodeId } from '../units.ts'
 
 /** So that a state fits its slot. */
 export const RECOVERED_SHARDS_MAX = 256
@@ -61,7 +61,12 @@ const stateOfFormat1 = {
   bornBefore: u53,
   founding: foundingState,
 }
-const identityState = record({ ...stateOfFormat1, recovery: optional(recoveryDecision) })
+const identityState = record({
+  ...stateOfFormat1,
+  recovery: optional(recoveryDecision),
+  /** What this data directory belonged to under the identity before this one: it may join that again, and no other. */
+  former: optional(cluster),
+})
 export type IdentityState = ValueOf<typeof identityState>
 
 export type IdentityChanges = Partial<Omit<IdentityState, 'sequence' | 'nodeId' | 'boot' | 'cluster'>>
@@ -74,7 +79,7 @@ export type IdentityInput =
   | { readonly kind: 'device'; readonly answer: DeviceAnswer }
   /** `ticket` is the user's own number; `saved` gives it back. Saves are made durable in their order. */
   | { readonly kind: 'save'; readonly user: IdentityUser; readonly ticket: number; readonly changes: IdentityChanges }
-  /** What this identity promised is not on the disk any more: another one is drawn, which joins and never founds. Ends with `loaded`; what is saved after it is lost. */
+  /** What this identity promised is not on the disk any more: another one is drawn, which joins the cluster that it belonged to and never founds. Ends with `loaded`; what is saved after it is lost. */
   | { readonly kind: 'renew' }
 
 export interface IdentityOutbox extends DeviceOutbox {
@@ -92,7 +97,7 @@ const SLOT_BYTES = 4096
 const IDENTITY_BYTES = 2 * SLOT_BYTES
 const HEAD_BYTES = 12
 const MAGIC = 0x48_52_53_31 // 'HRS1'
-/** 2: what was decided about recovery, behind all else. */
+/** 2: what was decided about recovery, and the cluster of the identity before this one, behind all else. */
 const FORMAT = 2
 /** More unanswered saves than this are a programmer's error. */
 const WAITING_MAX = 1024
@@ -165,7 +170,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
       return outbox.failed(`the file identity cannot be used: ${answer.detail}`)
     }
     if (this.#stage === 'creating') {
-      this.#draw(0, false)
+      this.#draw(0, false, undefined)
       return this.#write(outbox)
     }
     if (this.#stage === 'writing') this.#written(outbox)
@@ -176,10 +181,10 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
     outbox.device({ kind: 'create', request: ++this.#request, file: IDENTITY_FILE, size: IDENTITY_BYTES })
   }
 
-  #draw(sequence: number, ended: boolean): void {
+  #draw(sequence: number, ended: boolean, former: ClusterId | undefined): void {
     this.#state = {
       sequence, nodeId: nodeId(this.#random.hex(128)), value: drawValue(this.#random, this.#valueBits), boot: 1, cluster: this.#cluster, clusterId: undefined, generation: 1, bornBefore: 0,
-      founding: { promised: undefined, accepted: undefined, expect: 0, ended, decided: undefined }, recovery: undefined,
+      founding: { promised: undefined, accepted: undefined, expect: 0, ended, decided: undefined }, recovery: undefined, former,
     }
   }
 
@@ -217,7 +222,7 @@ export class Identity implements Actor<IdentityInput, IdentityOutbox> {
     if (this.#stage !== 'ready') return
     assert(this.#state !== undefined, 'an identity that was read is renewed')
     this.#renewNext = false
-    this.#draw(this.#state.sequence, true)
+    this.#draw(this.#state.sequence, true, this.#state.clusterId ?? this.#state.former)
     this.#loaded = false
     this.#write(outbox)
   }
@@ -377,7 +382,7 @@ function readSlot(bytes: Uint8Array, at: number): Slot {
   const format = view.getUint16(4)
   if (format > FORMAT) return { kind: 'newer' }
   try {
-    return { kind: 'state', state: format < 2 ? { ...decode(record(stateOfFormat1), body), recovery: undefined } : decode(identityState, body) }
+    return { kind: 'state', state: format < 2 ? { ...decode(record(stateOfFormat1), body), recovery: undefined, former: undefined } : decode(identityState, body) }
   } catch (error) {
     if (error instanceof MalformedMessage) return { kind: 'damaged' }
     throw error

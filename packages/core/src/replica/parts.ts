@@ -31,7 +31,7 @@ export function makeParts(options: ReplicaOptions, state: IdentityState, run: nu
   const alone = range.length === 0 && seeds.length === 0 && !options.join
   const expect = options.join ? 0 : (options.expect ?? 1)
   const mayFound = state.clusterId === undefined && !state.founding.ended ? expect : 0
-  const gate = new Gate({ cluster: options.cluster, node, run })
+  const gate = new Gate({ cluster: options.cluster, node, run, leaning: state.former })
   if (state.clusterId !== undefined) gate.adopt(state.clusterId)
   const replaceAfterMs = tuning?.replaceAfterMs
   const membership = new Membership({
