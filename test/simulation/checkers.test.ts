@@ -299,7 +299,7 @@ test('I10: an add that was refused and yet stands in the log', () => {
 })
 
 const COPY = { shard: 1 as never, replica: 2 as never }
-const resumed = (term: number, vote: number, last: number, suspect = false): ReplicaObservation => ({ kind: 'resumed', ...COPY, term: term as never, vote: vote as never, last: last as never, suspect })
+const resumed = (term: number, vote: number, last: number, suspect = false, isMember = true): ReplicaObservation => ({ kind: 'resumed', ...COPY, term: term as never, vote: vote as never, last: last as never, suspect, isMember })
 const claimed = (term: number, vote: number | undefined, match: number): ReplicaObservation => ({ kind: 'claimed', ...COPY, term: term as never, vote: vote as never, match: match as never })
 
 function restarted(...observations: readonly ReplicaObservation[]): string | undefined {
@@ -320,6 +320,11 @@ test('a copy that may vote after a start knows its term, its vote, and what it a
   assert.equal(restarted(resumed(3, 1, 6), { kind: 'cleared' }), 'memory')
   // Found out before it voted.
   assert.equal(restarted(resumed(3, 1, 6), resumed(3, 1, 7), { kind: 'cleared' }), undefined)
+})
+
+test('a copy that knows no other master is judged when it has met one', () => {
+  assert.equal(restarted(resumed(3, 1, 6, false, false), { kind: 'cleared' }), undefined)
+  assert.equal(restarted(resumed(3, 1, 6, false, false), { kind: 'cleared' }, { kind: 'cleared' }), 'memory')
 })
 
 test('a copy that was found doubtful promises nothing any more and stays doubtful', () => {

@@ -332,7 +332,7 @@ export class Replica {
     this.#cluster.begin(this.#now, this.#copies.registry)
     const others = new Set([...this.#copies.hosted.values()].flatMap(({ master }) => master.voters.map(({ node }) => node)))
     for (const { shard, hardState, last, suspect } of shards) {
-      if (hardState !== undefined && this.#copies.hosted.has(shard)) this.#observe({ kind: 'resumed', shard, replica: hardState.self, term: hardState.term, vote: hardState.vote, last, suspect })
+      if (hardState !== undefined && this.#copies.hosted.has(shard)) this.#observe({ kind: 'resumed', shard, replica: hardState.self, term: hardState.term, vote: hardState.vote, last, suspect, isMember: this.#copies.hosted.get(shard)!.master.isMember })
     }
     this.#witness.start(this.#now, this.#cluster.self, this.#cluster.run, position, others, WITNESS_ELECTIONS * this.#electionMs, this.#witnessOutbox)
     this.#clusterChanged()

@@ -16,12 +16,17 @@ interface Promised {
   match: LogIndex
 }
 
+interface Forgotten {
+  readonly violation: Violation
+  readonly isMember: boolean
+}
+
 export class MemoryChecker implements Checker {
   readonly #report: Report
   readonly #promised = new Map<string, Promised>()
   readonly #doubtful = new Set<string>()
   /** What the copies of each node had forgotten when they were found at its start: broken only if they may vote all the same. */
-  readonly #forgotten = new Map<NodeProcess, readonly Violation[]>()
+  readonly #forgotten = new Map<NodeProcess, readonly Forgotten[]>()
 
   constructor(report: Report) {
     this.#report = report
@@ -37,12 +42,17 @@ export class MemoryChecker implements Checker {
         this.#resumed(node, observation)
         return
       case 'cleared':
-        for (const { invariant, text } of this.#forgotten.get(node) ?? []) this.#report.broken(invariant, text)
-        this.#forgotten.delete(node)
+        this.#cleared(node, this.#forgotten.get(node) ?? [])
         return
       case 'claimed':
         this.#claimed(node, observation)
     }
+  }
+
+  /** A copy that does not know yet who the masters are has nobody to ask and no vote: it is cleared once more when it has met one. */
+  #cleared(node: NodeProcess, forgotten: readonly Forgotten[]): void {
+    for (const { violation, isMember } of forgotten) if (isMember) this.#report.broken(violation.invariant, violation.text)
+    this.#forgotten.set(node, forgotten.filter(({ isMember }) => !isMember).map(({ violation }) => ({ violation, isMember: true })))
   }
 
   #claimed(node: NodeProcess, { shard, replica, term, vote, match }: Claimed): void {
@@ -63,7 +73,7 @@ export class MemoryChecker implements Checker {
     else {
       const who = `replica ${resumed.replica} of shard ${resumed.shard} on ${node.name}`
       const violation = this.#doubtful.has(key) ? { invariant: 'doubt', text: `${who} was found doubtful, and after another start it counts again` } : forgottenBy(who, resumed, this.#promised.get(key))
-      if (violation !== undefined) this.#forgotten.set(node, [...(this.#forgotten.get(node) ?? []), violation])
+      if (violation !== undefined) this.#forgotten.set(node, [...(this.#forgotten.get(node) ?? []), { violation, isMember: resumed.isMember }])
     }
   }
 }

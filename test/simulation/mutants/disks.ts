@@ -90,13 +90,6 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     replace: '    if (index > 0) return false\n',
   },
   {
-    name: 'a sector that can be read is lost with the one before',
-    needs: 'damage.badSectorEveryMs',
-    file: 'journal/window.ts',
-    find: '    const whole = to - (to % SECTOR_BYTES)\n    return whole > at ? whole : Math.min(this.#end, at - (at % SECTOR_BYTES) + SECTOR_BYTES)',
-    replace: '    return to',
-  },
-  {
     name: 'masters that are met later are not asked',
     needs: 'rollback.oldCopyEveryMs',
     file: 'replica.ts',

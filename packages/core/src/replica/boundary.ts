@@ -116,7 +116,7 @@ export type ReplicaObservation =
   /** The copy was not found intact: from now on it counts as lost. */
   | { readonly kind: 'doubted'; readonly shard: ShardId; readonly replica: ReplicaNumber }
   /** A copy that was found at a start, before it says anything; `last` is the end of its log. */
-  | { readonly kind: 'resumed'; readonly shard: ShardId; readonly replica: ReplicaNumber; readonly term: Term; readonly vote: ReplicaNumber | undefined; readonly last: LogIndex; readonly suspect: boolean }
+  | { readonly kind: 'resumed'; readonly shard: ShardId; readonly replica: ReplicaNumber; readonly term: Term; readonly vote: ReplicaNumber | undefined; readonly last: LogIndex; readonly suspect: boolean; readonly isMember: boolean }
   /** From now on the copies here vote: the disk is held to be what it was. */
   | { readonly kind: 'cleared' }
   /** A copy has voted in this term, or acknowledged the log up to `match`. */
