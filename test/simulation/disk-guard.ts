@@ -9,6 +9,7 @@ import type { CommittedLog } from './check/committed.ts'
 
 interface Doubted {
   readonly node: NodeProcess
+  readonly id: NodeId | undefined
   readonly shard: ShardId
   readonly replica: ReplicaNumber
 }
@@ -51,7 +52,7 @@ export class DiskGuard {
   }
 
   observed(node: NodeProcess, observation: ReplicaObservation): void {
-    if (observation.kind === 'doubted') this.#doubted.push({ node, shard: observation.shard, replica: observation.replica })
+    if (observation.kind === 'doubted') this.#doubted.push({ node, id: node.nodeId, shard: observation.shard, replica: observation.replica })
   }
 
   mayWipe(node: NodeProcess): boolean {
@@ -137,9 +138,9 @@ export class DiskGuard {
     return this.#damaged.some((each) => each.node !== node) || this.#doubted.some((each) => each.node !== node && this.#counts(each))
   }
 
-  /** A doubtful copy is still among the masters that its shard counts on. */
-  #counts({ shard, replica }: Doubted): boolean {
+  /** A doubtful copy is still among the masters that its shard counts on; a number may be another node's, after a change that was lost with its leader. */
+  #counts({ id, shard, replica }: Doubted): boolean {
     const configuration = this.#log.configurations.get(shard)
-    return configuration !== undefined && [...configuration.voters, ...(configuration.outgoing ?? [])].some((member) => member.replica === replica)
+    return configuration !== undefined && [...configuration.voters, ...(configuration.outgoing ?? [])].some((member) => member.replica === replica && member.node === id)
   }
 }
