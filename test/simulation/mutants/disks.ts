@@ -90,13 +90,6 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     replace: '    if (index > 0) return false\n',
   },
   {
-    name: 'masters that are met later are not asked',
-    needs: 'rollback.oldCopyEveryMs',
-    file: 'replica.ts',
-    find: '    this.#witness.meet(this.#now, nodes, this.#witnessOutbox)',
-    replace: '    if (this.#now.monotonic < 0) this.#witness.meet(this.#now, nodes, this.#witnessOutbox)',
-  },
-  {
     name: 'a copy in doubt does not yield',
     file: 'replica/copies.ts',
     find: 'if (!isSuspect && (message.term < term || (isMember && !doubted)))',

@@ -58,10 +58,4 @@ export const MASTER_MUTANTS: readonly Mutant[] = [
     find: 'free && m.log.isUpToDate(message.lastIndex, message.lastTerm)\n  if (granted && m.vote',
     replace: 'free\n  if (granted && m.vote',
   },
-  {
-    name: 'a leader that stood still hands jobs out',
-    file: 'lead/service.ts',
-    find: '    if (this.#led.leadsSurely(now)) this.#deliveries.send(',
-    replace: '    this.#deliveries.send(',
-  },
 ]

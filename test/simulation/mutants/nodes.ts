@@ -57,17 +57,4 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     find: ' && !around.isLeaving(peer.node)).map((peer) => peer.node)],',
     replace: ').map((peer) => peer.node)],',
   },
-  {
-    name: 'hints leave out whom a change puts out before it is committed',
-    needs: 'members.drainEveryMs',
-    file: 'master/master.ts',
-    find: 'new Set(history.voters.map(({ node }) => node))',
-    replace: 'new Set(current.voters.map(({ node }) => node))',
-  },
-  {
-    name: 'a copy of the registry that was never filled is believed',
-    file: 'replica/cluster.ts',
-    find: 'const holds = this.#registry.hosted !== undefined && masters.includes(this.self)',
-    replace: 'const holds = this.#registry.hosted !== undefined',
-  },
 ]
