@@ -52,7 +52,7 @@ export class DiskGuard {
   }
 
   observed(node: NodeProcess, observation: ReplicaObservation): void {
-    if (observation.kind === 'doubted') this.#doubted.push({ node, id: node.nodeId, shard: observation.shard, replica: observation.replica })
+    if (observation.kind === 'doubted') this.#doubted.push({ node, id: this.#identities.get(node), shard: observation.shard, replica: observation.replica })
   }
 
   mayWipe(node: NodeProcess): boolean {

@@ -190,10 +190,10 @@ export abstract class Process {
   }
 
   /** A wake is read off the actor once a turn, so that the queue does not fill with times that have moved. */
-  planWake(): void {
+  planWake(earliest = this.world.now): void {
     const wakeAt = this.wakeAt
     if (wakeAt === Infinity) return
-    const at = Math.max(this.clock.trueTimeOf(wakeAt as never), this.world.now)
+    const at = Math.max(this.clock.trueTimeOf(wakeAt as never), earliest)
     if (at >= this.wakePushed) return
     this.wakePushed = at
     this.world.pushAt(at, { kind: 'wake', process: this, run: this.run })

@@ -31,7 +31,7 @@ export interface WorldWatcher {
   stopped(process: Process): void
 }
 
-/** A wake that is late by a rounding error is tried again this much later. */
+/** A wake that is early by a rounding error is tried again this much later. */
 const WAKE_STEP_MS = 1 / TICKS_PER_MS
 
 export class World {
@@ -202,14 +202,7 @@ export class World {
   #wake(process: Process): void {
     process.wakePushed = Infinity
     const now = process.clock.read(this.now).monotonic
-    if (process.wakeAt > now) {
-      process.planWake()
-      if (process.wakePushed === this.now) {
-        process.wakePushed = this.now + WAKE_STEP_MS
-        this.pushAt(process.wakePushed, { kind: 'wake', process, run: process.run })
-      }
-      return
-    }
+    if (process.wakeAt > now) return process.planWake(this.now + WAKE_STEP_MS)
     process.wake()
   }
 }
