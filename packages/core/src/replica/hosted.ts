@@ -224,6 +224,7 @@ export class Hosted {
     this.master.receive(now, { kind: 'loaded' }, this.#masterOutbox)
     this.#settle()
     // At once: by the next turn what was read may have left the cache again.
+    if (this.#images.length > 0) this.#imageStepAt = now.monotonic
     this.#stepImages(now)
   }
 
