@@ -62,8 +62,8 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
   {
     name: 'an image is put together from every index there is',
     needs: 'recovery.recoverEveryMs',
-    file: 'replica/hosted.ts',
-    find: 'next: (from) => this.machine.nextPayload(from),',
+    file: 'replica/images.ts',
+    find: 'next: (from) => machine.nextPayload(from),',
     replace: 'next: (from) => from,',
   },
 ]

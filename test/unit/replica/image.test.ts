@@ -24,6 +24,7 @@ function play(count: number, seed: number) {
   const source: PayloadSource = {
     wanted: (from, to) => log.shard.liveEntries(from, to),
     next: (from) => log.shard.nextLive(from),
+    ahead: () => false,
     read: (index) => {
       if (random.chance(0.5) && !asked.has(index)) {
         asked.add(index)
@@ -57,6 +58,7 @@ test('what lies between the last entry before a recovery and the first one behin
   const source: PayloadSource = {
     wanted: (from, to) => log.shard.liveEntries(from, to),
     next: (from) => log.shard.nextLive(from),
+    ahead: () => false,
     read: (index) => {
       read.push(index)
       return log.entries[index - 1]
@@ -65,6 +67,28 @@ test('what lies between the last entry before a recovery and the first one behin
   let steps = 1
   while (builder.step(10_000, source) !== 'complete') steps++
   assert.deepEqual([read, steps < 10], [[entry], true])
+})
+
+test('while others are asked for an entry, those that are wanted next are looked for too, once', () => {
+  const { log, session } = logWithSession()
+  for (let i = 0; i < 5; i++) log.add(session, [{ payload: new Uint8Array(10) }])
+  const entries = log.shard.liveEntries()
+  const builder = new ImageBuilder(log.shard.freeze(), log.index as LogIndex)
+  const looked: (readonly LogIndex[])[] = []
+  let isAskedFor = false
+  const source: PayloadSource = {
+    wanted: (from, to) => log.shard.liveEntries(from, to),
+    next: (from) => log.shard.nextLive(from),
+    read: (index) => (index === entries[1] ? undefined : log.entries[index - 1]),
+    ahead: (_index, next) => {
+      if (isAskedFor) looked.push(next)
+      return isAskedFor
+    },
+  }
+  while (builder.step(10_000, source) !== 'waits');
+  isAskedFor = true
+  for (let i = 0; i < 3; i++) builder.step(10_000, source)
+  assert.deepEqual(looked, [entries.slice(2)])
 })
 
 test('an image that is put together in steps holds the books at its index and every entry that could be had', () => {

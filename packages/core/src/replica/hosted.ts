@@ -19,7 +19,7 @@ import type { RepairMessage } from '../message/repair.ts'
 import type { JournalInput } from '../journal/journal.ts'
 import type { RecoveredShard } from '../journal/rebuild.ts'
 import type { Epoch, Instant, LogIndex, NodeId, ReplicaNumber, ShardId, Term } from '../units.ts'
-import { ImageBuilder } from './image.ts'
+import { Images } from './images.ts'
 import type { Machine } from './machine.ts'
 import { Repair, type RepairHost } from './repair.ts'
 import { SNAPSHOT_STEP, Snapshots } from './snapshots.ts'
@@ -31,7 +31,6 @@ const APPLY_BYTES_MAX = 1024 * 1024
 /** What is written of a snapshot without looking at how much log it is for. */
 const SMALL_IMAGE_BYTES = 1024 * 1024
 /** A snapshot for another master is put together a step at a time. */
-const IMAGE_STEP_EVERY_MS = 1
 /** An entry that could not be read is tried again after so long. */
 const READ_AGAIN_MS = 100
 
@@ -101,9 +100,7 @@ export class Hosted {
   #roles: RoleView[] = []
   #reads: { readonly id: number; readonly index: LogIndex }[] = []
   #refused: number[] = []
-  #images: { readonly peer: ReplicaNumber; readonly builder: ImageBuilder; readonly index: LogIndex; readonly term: Term; readonly configuration: Uint8Array }[] = []
-  /** When one of them goes on; Infinity without any, or while an entry is read. */
-  #imageStepAt = Infinity
+  readonly #images: Images
   #onRead = new Map<number, (ok: boolean) => void>()
   #nextRead = 1
   #waitsForEntry = false
@@ -125,6 +122,12 @@ export class Hosted {
     this.#stamped = this.#configuration
     this.#repair = new Repair(this.#repairHost)
     this.#snapshots = this.#makeSnapshots()
+    this.#images = new Images({
+      machine,
+      payload: (now, index) => this.#payload(now, index),
+      isAskedFor: (index) => this.#repair.wants(index),
+      opened: (now, peer, source) => this.master.receive(now, { kind: 'snapshotOpened', peer, source }, this.#masterOutbox),
+    }, options.snapshotStep ?? SNAPSHOT_STEP)
     if (recovered.snapshot === undefined) return
     // Nobody waits for a node that starts: all of it at once.
     walked(machine.restoring(recovered.snapshot.pieces.splice(0)), Infinity)
@@ -223,9 +226,8 @@ export class Hosted {
     this.#waitsForEntry = false
     this.master.receive(now, { kind: 'loaded' }, this.#masterOutbox)
     this.#settle()
-    // At once: by the next turn what was read may have left the cache again.
-    if (this.#images.length > 0) this.#imageStepAt = now.monotonic
-    this.#stepImages(now)
+    this.#images.loaded(now)
+    this.#settle()
   }
 
   unreadable(now: Now, index: LogIndex): void {
@@ -297,7 +299,8 @@ export class Hosted {
         return [...voters, ...(outgoing ?? [])].filter(({ node }) => node !== hosted.master.self.node)
       },
       get committed() {
-        return hosted.#committed
+        // After a start the master knows it from the hard state, long before anything is applied.
+        return Math.max(hosted.#committed, hosted.master.commitIndex) as LogIndex
       },
       send: (to, message) => this.#out.send(to, message),
       entry: (index) => this.#out.entry(this.shard, index),
@@ -338,7 +341,10 @@ export class Hosted {
       this.#snapshots.step(now.monotonic)
       this.#settle()
     }
-    this.#stepImages(now)
+    if (this.#images.stepAt <= now.monotonic) {
+      this.#images.step(now)
+      this.#settle()
+    }
   }
 
   wake(now: Now): void {
@@ -357,7 +363,7 @@ export class Hosted {
   #nextWake(now: Now): number {
     const behind = this.#applied < this.#committed && !this.#waitsForEntry
     if (behind && now.monotonic >= this.#readAgainAt) return now.monotonic
-    const at = Math.min(this.master.wakeAt, this.#repair.wakeAt, this.#snapshots.stepAt, this.#imageStepAt, behind ? this.#readAgainAt : Infinity)
+    const at = Math.min(this.master.wakeAt, this.#repair.wakeAt, this.#snapshots.stepAt, this.#images.stepAt, behind ? this.#readAgainAt : Infinity)
     return this.master.role === 'leader' ? Math.min(at, this.machine.wakeAt(now)) : at
   }
 
@@ -374,7 +380,7 @@ export class Hosted {
 
   #enter(now: Now): void {
     this.#now = now
-    if (this.#images.length > 0) this.#imageStepAt = Math.min(this.#imageStepAt, now.monotonic + IMAGE_STEP_EVERY_MS)
+    this.#images.stir(now)
     this.stir()
   }
 
@@ -427,7 +433,7 @@ export class Hosted {
     readRefused: (id) => this.#refused.push(id),
     role: (view) => this.#roles.push(view),
     configured: (configuration, committed) => this.#out.configured(this, configuration, committed),
-    openSnapshot: (peer) => this.#openImage(peer),
+    openSnapshot: (peer) => this.#images.open(this.#now, peer, { index: this.#applied, term: this.#appliedTerm, configuration: this.#stampedConfiguration() }),
     install: (snapshot) => this.#snapshots.install(snapshot),
     removed: () => this.#out.removed(this),
     rest: (wish) => this.#out.rest(this, wish),
@@ -441,7 +447,7 @@ export class Hosted {
       this.#roles = []
       for (const view of roles) {
         this.machine.lead(view.role === 'leader')
-        if (view.role !== 'leader') this.#dropImages()
+        if (view.role !== 'leader') this.#images.drop()
         this.#out.role(this, view)
       }
       this.#apply()
@@ -552,39 +558,6 @@ export class Hosted {
     this.#stamped = configuration
     this.#configuration = configuration
     this.#out.restored(this)
-  }
-
-  #openImage(peer: ReplicaNumber): void {
-    if (this.#images.some((image) => image.peer === peer)) return
-    this.#images.push({ peer, builder: new ImageBuilder(this.machine.freeze(), this.#applied), index: this.#applied, term: this.#appliedTerm, configuration: this.#stampedConfiguration() })
-    this.#imageStepAt = this.#now.monotonic
-  }
-
-  /** Only a leader fills others. */
-  #dropImages(): void {
-    for (const { builder } of this.#images.splice(0)) builder.end()
-    this.#imageStepAt = Infinity
-  }
-
-  #stepImages(now: Now): void {
-    if (this.#imageStepAt > now.monotonic) return
-    this.#imageStepAt = Infinity
-    for (const image of this.#images.splice(0)) {
-      const { builder, index, term, configuration } = image
-      const outcome = builder.step(this.#options.snapshotStep ?? SNAPSHOT_STEP, {
-        wanted: (from, through) => this.machine.livePayloads(from, through),
-        next: (from) => this.machine.nextPayload(from),
-        read: (entry) => this.#payload(now, entry),
-      })
-      if (outcome === 'complete') {
-        const source = { index, term, configuration, totalBytes: builder.totalBytes, hash: builder.hash, chunk: (offset: number, most: number) => builder.chunk(offset, most) }
-        this.master.receive(now, { kind: 'snapshotOpened', peer: image.peer, source }, this.#masterOutbox)
-        continue
-      }
-      this.#images.push(image)
-      if (outcome === 'more') this.#imageStepAt = now.monotonic + IMAGE_STEP_EVERY_MS
-    }
-    this.#settle()
   }
 
   #payload(now: Now, index: LogIndex): Uint8Array | undefined | null {

@@ -17,6 +17,8 @@ export interface PayloadEntry {
 
 /** Entries whose payloads are asked for at once. */
 const RANGE_ENTRIES = 1024
+/** Looked for together where an entry is on no disk here: a copy that was filled from a damaged one lacks many. */
+const AHEAD_ENTRIES = 48
 /** Of entries, in one step. */
 const STEP_BYTES = 256 * 1024
 
@@ -28,6 +30,8 @@ export interface PayloadSource {
   next(from: LogIndex): number
   /** Undefined while it is read; null where it was freed meanwhile, or nobody can give it. */
   read(index: LogIndex): Uint8Array | undefined | null
+  /** The entry is waited for, and these are wanted next: whether others are asked for it, which takes so long that these should be looked for meanwhile. */
+  ahead(index: LogIndex, next: readonly LogIndex[]): boolean
 }
 
 export class ImageBuilder {
@@ -37,6 +41,7 @@ export class ImageBuilder {
   #hasBooks = false
   #wanted: readonly LogIndex[] = []
   #at = 0
+  #aheadOf = 0
   /** Up to here it is known which entries are wanted. */
   #asked = 0
 
@@ -63,7 +68,10 @@ export class ImageBuilder {
       }
       const index = this.#wanted[this.#at]!
       const bytes = source.read(index)
-      if (bytes === undefined) return 'waits'
+      if (bytes === undefined) {
+        if (this.#aheadOf !== index && source.ahead(index, this.#wanted.slice(this.#at + 1, this.#at + 1 + AHEAD_ENTRIES))) this.#aheadOf = index
+        return 'waits'
+      }
       this.#at++
       if (bytes === null) continue
       const head = new Writer(ENTRY_HEAD_BYTES)
