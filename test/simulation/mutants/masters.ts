@@ -46,13 +46,6 @@ export const MASTER_MUTANTS: readonly Mutant[] = [
     replace: 'return this.#leads',
   },
   {
-    name: 'what waited for a lead is answered before it is known what was committed',
-    needs: 'members.drainEveryMs',
-    file: 'replica/job-machine.ts',
-    find: "if (this.serves || (this.#leads && message.kind === 'command')) this.#serve",
-    replace: 'if (this.#leads) this.#serve',
-  },
-  {
     name: 'log not compared before a vote',
     file: 'master/election.ts',
     find: 'free && m.log.isUpToDate(message.lastIndex, message.lastTerm)\n  if (granted && m.vote',
