@@ -55,7 +55,7 @@ export const DISK_MUTANTS: readonly Mutant[] = [
     name: 'payload freed one number early',
     file: 'job/batches.ts',
     find: '    if (live > 0) {\n',
-    replace: '    if (live === 1) return this.entryIndex(record)\n    if (live > 0) {\n',
+    replace: '    if (live === 1) return this.entryIndex(record, number)\n    if (live > 0) {\n',
   },
   {
     name: 'snapshot counts before its last piece',
