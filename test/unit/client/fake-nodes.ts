@@ -115,6 +115,13 @@ export abstract class FakeNodes {
       return this.#command(link, message)
     }
     if (unreachable) return
+    if (message.kind === 'resume' && this.mode === 'notLeader') {
+      return this.#reply(link, answer, { shard: message.shard, session: 0 as SessionNumber, sequence: 0, code: Code.notLeader, stamp: 0, leaseClock: 0 as LeaseTime, body: new Uint8Array(0) })
+    }
+    if (message.kind === 'demand' && this.mode === 'notLeader') {
+      const { shard, partition, session, number } = message
+      return this.#reply(link, demandAnswer, { shard, partition, session, number, code: Code.notLeader, held: 0, oldestWaitingMs: 0, body: new Uint8Array(0) })
+    }
     if (message.kind === 'demand') return this.#demand(link, message)
     if (message.kind === 'resume') return this.#resume(link, message)
     if (message.kind === 'beat') return this.#reply(link, beatAnswer, { shard: message.shard, session: message.session, stamp: message.stamp, leaseClock: this.leaseClock() as LeaseTime })
@@ -125,7 +132,7 @@ export abstract class FakeNodes {
     if (create) this.known = true
     if (!this.known) return this.#reply(link, located, { request, code: Code.notFound, partitions: [], leaders: [] })
     const places = this.partitions.map((_, i) => ({ partition: (i + 1) as PartitionId, shard: (i + 1) as ShardId }))
-    const leaders = places.map(({ shard }) => ({ shard, leader: 'a'.repeat(32) as NodeId, address: this.leader }))
+    const leaders = places.map(({ shard }) => ({ shard, leader: 'a'.repeat(32) as NodeId, address: this.mode === 'notLeader' ? undefined : this.leader }))
     this.#reply(link, located, { request, code: Code.ok, partitions: places, leaders })
   }
 

@@ -50,6 +50,16 @@ test('a worker that waits for its topic gets its jobs once the topic is made', (
   assert.equal(cluster.leasedJobs.length, 3)
 })
 
+test('a worker that has nothing else to do says its demand again when a node without a leader has turned it away', () => {
+  const cluster = new FakeCluster()
+  cluster.work(10)
+  cluster.pass(50)
+  cluster.mode = 'notLeader'
+  const said = cluster.messages('demand').length
+  cluster.pass(5000)
+  assert.ok(cluster.messages('demand').length - said > 5, 'nobody speaks to it first')
+})
+
 test('a lease that the bound reaches is lost for the worker, and its complete is refused', () => {
   const cluster = new FakeCluster()
   cluster.work(1, 3000)

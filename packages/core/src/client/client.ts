@@ -291,7 +291,7 @@ function dueAt(s: State, now: Instant): Instant {
   let at = Math.min(nextTimerAt(s), homeDueAt(s), linksDueAt(s), topicsDueAt(s), pullsDueAt(s, now), queriesDueAt(s, now))
   for (const worker of s.workers.values()) at = Math.min(at, worker.extendAt, worker.pull === undefined ? rebalanceDueAt(worker) : Infinity)
   for (const shard of s.shards.values()) {
-    for (const session of shard.sessions) at = Math.min(at, sessionDueAt(s, now, session), demandDueAt(now, session))
+    for (const session of shard.sessions) at = Math.min(at, sessionDueAt(s, now, session), demandDueAt(s, now, session))
   }
   return at as Instant
 }

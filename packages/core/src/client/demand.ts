@@ -16,7 +16,7 @@ import type { ClientOutbox } from './api.ts'
 import { expiresAt, leaseCount } from './holdings.ts'
 import { BEAT_MS, DELIVERY_DOUBT_MS, DEMAND_REFRESH_MS, DEMANDS_UNANSWERED_MAX, REBALANCE_MS, RESUME_LEASES_MAX } from './limits.ts'
 import { sendOver } from './links.ts'
-import { isReady } from './routing.ts'
+import { isReady, shardDueAt } from './routing.ts'
 import type { Session, Slot, State, Worker } from './state.ts'
 import { encodeRow } from './wire.ts'
 
@@ -66,12 +66,14 @@ function isStanding(slot: Slot): boolean {
 }
 
 /** When a worker's session next has to say something. */
-export function demandDueAt(now: Instant, session: Session): Instant {
-  let at = Math.min(expiresAt(session), Infinity)
-  if (session.state !== 'open' || !isReady(session.shard, now)) return at as Instant
-  if (leaseCount(session) > 0) at = Math.min(at, session.stampAt + BEAT_MS)
+export function demandDueAt(s: State, now: Instant, session: Session): Instant {
+  const expires = expiresAt(session)
+  if (session.state !== 'open') return expires
+  let at: number = session.resume ? now : leaseCount(session) > 0 ? session.stampAt + BEAT_MS : never
   for (const slot of session.slots.values()) at = Math.min(at, slot.dirty && slot.sent.length < DEMANDS_UNANSWERED_MAX ? now : slot.refreshAt)
-  return at as Instant
+  // A shard that turned it away is tried again by time: a worker may have nothing else to do, and nobody speaks to it first.
+  if (at < never && !isReady(session.shard, now)) at = Math.max(at, shardDueAt(s, now, session.shard))
+  return Math.min(expires, at) as Instant
 }
 
 // ---- what is heard -------------------------------------------------------------------------------------------------
