@@ -4,7 +4,7 @@ import type { Now } from '@horus/core/actor'
 import { Code } from '@horus/core/message/command'
 import { RegistryCode } from '@horus/core/message/registry'
 import { Confirmation, type ConfirmationOutbox } from '@horus/core/node/confirmation'
-import type { RecoveryDecision } from '@horus/core/node/identity'
+import type { RecoveryDecision } from '@horus/core/node/identity-file'
 import type { Instant, ShardId, WallTime } from '@horus/core/units'
 import { idOf } from '../names.ts'
 

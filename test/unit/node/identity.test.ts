@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { DeviceAnswer, DeviceRequest } from '@horus/core/device'
-import { Identity, IDENTITY_FILE, type IdentityOutbox, type IdentityState } from '@horus/core/node/identity'
+import { Identity, type IdentityOutbox } from '@horus/core/node/identity'
+import { IDENTITY_FILE, type IdentityState } from '@horus/core/node/identity-file'
 import { Random } from '@horus/core/random'
 import type { ClusterId, Instant, WallTime } from '@horus/core/units'
 

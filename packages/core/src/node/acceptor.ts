@@ -3,7 +3,7 @@
 
 import { type Ballot, type Decision, type FoundingMessage, FoundingRefusal } from '../message/gossip.ts'
 import { compareBallots } from './ballot.ts'
-import type { FoundingState } from './identity.ts'
+import type { FoundingState } from './identity-file.ts'
 
 export interface Standing {
   /** Belongs to no cluster, and has met none. */

@@ -12,7 +12,8 @@ import { Hash } from '../hash.ts'
 import { Code } from '../message/command.ts'
 import { RegistryCode, type RegistryWish } from '../message/registry.ts'
 import { type Instant, never, type NodeId, REGISTRY_SHARD, type ShardId } from '../units.ts'
-import type { IdentityChanges, RecoveryDecision } from './identity.ts'
+import type { IdentityChanges } from './identity.ts'
+import type { RecoveryDecision } from './identity-file.ts'
 
 export type ConfirmationInput =
   /** This node is admitted in this run: what was decided, undefined where there is nothing. */

@@ -3,7 +3,8 @@
 import type { Decision, FoundingMessage, Member, Sender } from '../message/gossip.ts'
 import type { Random } from '../random.ts'
 import type { Address, NodeId } from '../units.ts'
-import type { IdentityChanges, IdentityState } from './identity.ts'
+import type { IdentityChanges } from './identity.ts'
+import type { IdentityState } from './identity-file.ts'
 
 export interface FoundingSettings {
   /** So long the highest value in sight waits before it proposes, so that others are heard of. */

@@ -19,7 +19,8 @@ import { type Address, clusterId, type Instant, never, type NodeId } from '../un
 import { Acceptor, type Standing } from './acceptor.ts'
 import { compareBallots, firstMasters, newDecision, standingDecision, tied } from './ballot.ts'
 import { type FoundingInput, type FoundingOptions, type FoundingOutbox, type FoundingSettings, foundingSettings } from './founding-boundary.ts'
-import { drawValue, type IdentityChanges, type IdentityState } from './identity.ts'
+import { drawValue, type IdentityChanges } from './identity.ts'
+import type { IdentityState } from './identity-file.ts'
 import { Proposal } from './proposal.ts'
 import { isInSight, Sight } from './sight.ts'
 

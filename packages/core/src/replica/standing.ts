@@ -4,7 +4,7 @@
 //!                ▲                            │           of a newer generation is unknown to that one
 //!                └────newer generation────────┘
 
-import type { IdentityState } from '../node/identity.ts'
+import type { IdentityState } from '../node/identity-file.ts'
 import { recoveryOf } from '../recovery-epoch.ts'
 import type { Registry } from '../registry/registry.ts'
 import { REGISTRY_SHARD, type ShardId, type Term } from '../units.ts'

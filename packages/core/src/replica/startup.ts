@@ -6,7 +6,7 @@
 
 import type { Now } from '../actor.ts'
 import type { RecoveredJournal } from '../journal/recovery.ts'
-import type { IdentityState } from '../node/identity.ts'
+import type { IdentityState } from '../node/identity-file.ts'
 import type { ReplicaOptions } from './boundary.ts'
 import { isOnlyMaster, lossOf } from './copies.ts'
 import { Revival, type RevivalOutbox } from './revival.ts'

@@ -6,7 +6,7 @@
 
 import { stat } from 'node:fs/promises'
 import type { DeviceAnswer } from '@horus/core/device'
-import { RECOVERED_SHARDS_MAX, type RecoveryDecision } from '@horus/core/node/identity'
+import { RECOVERED_SHARDS_MAX, type RecoveryDecision } from '@horus/core/node/identity-file'
 import { DESTROYED_MAX } from '@horus/core/message/registry'
 import { type CopyFinding, decisionOf, type Findings, remainingOf, Salvage, type SalvageInput, type SalvageOutbox } from '@horus/core/replica/salvage'
 import { type Instant, type NodeId, REGISTRY_SHARD, type WallTime } from '@horus/core/units'
