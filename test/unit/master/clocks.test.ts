@@ -45,8 +45,10 @@ test('the next leader goes on from the last stamped time', () => {
 test('a leader that stood still leads surely again only when a quorum has answered a round that began since', () => {
   const bench = new Bench()
   bench.elect()
+  bench.acknowledge(2)
   assert.ok(bench.master.leadsSurely(bench.time))
-  const [first] = bench.take('append')
+  bench.pass(settings.heartbeatMs)
+  const first = bench.take('append').at(-1)
   bench.stall(10_000)
   bench.message('appendAnswer', 2, { term: 1, round: first!.round, accepted: true, match: 1, reached: 1 })
   assert.equal(bench.master.role, 'leader')
@@ -54,6 +56,20 @@ test('a leader that stood still leads surely again only when a quorum has answer
   bench.pass(0)
   const now = bench.take('append').at(-1)!
   bench.message('appendAnswer', 2, { term: 1, round: now.round, accepted: true, match: 1, reached: 1 })
+  assert.ok(bench.master.leadsSurely(bench.time))
+})
+
+test('a leader whose votes may have waited for it leads surely only when a quorum has answered it', () => {
+  const bench = new Bench()
+  while (bench.master.role !== 'candidate') bench.pass(50)
+  for (const ask of bench.take('preVote')) bench.message('preVoteAnswer', ask.to, { term: 0, asked: 1, granted: true })
+  bench.durable()
+  const [ask] = bench.take('vote')
+  bench.stall(10_000)
+  bench.message('voteAnswer', ask!.to, { term: 1, granted: true }).durable()
+  assert.equal(bench.master.role, 'leader')
+  assert.ok(!bench.master.leadsSurely(bench.time))
+  bench.acknowledge(2)
   assert.ok(bench.master.leadsSurely(bench.time))
 })
 

@@ -48,11 +48,13 @@ export function takeLead(m: MasterState, now: Now, out: MasterOutbox): void {
 /**
  * A quorum has answered a round that began so lately that a next leader, elected after that at the earliest, still lets its lease clock
  * stand. One that was cut off, or stood still, could otherwise tell workers a time that is behind that of its successor. An eighth is
- * left for clocks that drift.
+ * left for clocks that drift. That it was elected proves nothing: it may have stood still between its votes' leaving and their coming.
  */
 export function leadsSurely(m: MasterState, now: Now): boolean {
   takeProofs(m)
-  const heardAt = reachedByQuorum(m.configuration, m.self, now.monotonic, m.lead!.peers, 'heardAt')
+  const lead = m.lead!
+  if (reachedByQuorum(m.configuration, m.self, lead.round, lead.peers, 'round') === 0) return false
+  const heardAt = reachedByQuorum(m.configuration, m.self, now.monotonic, lead.peers, 'heardAt')
   return (now.monotonic - heardAt) * 8 < m.settings.leaseStallMs * 7
 }
 
