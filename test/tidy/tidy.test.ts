@@ -55,7 +55,7 @@ test('nothing is used at run time but Node itself, cbor-x and ip-cidr', () => {
 
 const FOUNDATION = ['actor', 'units', 'assert', 'random', 'heap', 'hash', 'crc32', 'utf8', 'bytes', 'device', 'freeze', 'rows', 'slots', 'recovery-epoch']
 /** The books are one group; everything else stands alone on messages and foundation. */
-const BOOKS = ['job', 'lease', 'event', 'schedule', 'session']
+const BOOKS = ['job', 'lease', 'event', 'schedule', 'session', 'post']
 const SIBLINGS = ['node', 'registry', 'master', 'journal', 'client', 'lead', 'front', ...BOOKS]
 
 function allowedInCore(part: string): readonly string[] | 'all' {

@@ -14,12 +14,12 @@ import type { Endpoint } from './lead/endpoint.ts'
 import type { RoleView } from './master/boundary.ts'
 import { defaultMasterSettings, type MasterSettings } from './master/settings.ts'
 import type { ClientMessage } from './message/client.ts'
-import type { Append, ConsensusMessage, SnapshotChunk } from './message/consensus.ts'
+import type { ConsensusMessage } from './message/consensus.ts'
 import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
 import type { LedSurely, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
 import { Caretaker } from './replica/caretaker.ts'
-import { claimOf, isClaim } from './replica/claims.ts'
+import { claimOf, goneAnswer, isClaim } from './replica/claims.ts'
 import { Cluster } from './replica/cluster.ts'
 import { Copies } from './replica/copies.ts'
 import { DeviceDesk } from './replica/device-desk.ts'
@@ -31,7 +31,7 @@ import { Pulses, type PulsesOutbox } from './replica/pulse/pulses.ts'
 import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
 import { Startup, type StartupOutbox } from './replica/startup.ts'
 import { Witness, type WitnessOutbox } from './replica/witness.ts'
-import { type Instant, type LogIndex, type NodeId, REGISTRY_SHARD, type ShardId, type Term, type WallTime } from './units.ts'
+import { type Instant, type NodeId, REGISTRY_SHARD, type ShardId, type WallTime } from './units.ts'
 
 export type * from './replica/boundary.ts'
 
@@ -445,6 +445,12 @@ export class Replica {
     redirect: (shard) => this.#front.redirect(shard),
     placed: (shard) => this.#directory.placedOn(shard),
     minMasters: () => this.#options.tuning?.minMasters ?? Math.min(3, this.#options.expect ?? 1),
+    post: (to, message) => {
+      const leader = this.#directory.leaderOf(to)
+      if (leader === this.#cluster.self) this.#note(() => this.#copies.jobs.get(to)?.post(this.#now, message))
+      else if (leader !== undefined) this.#o.send(leader, linkTable.encode(message))
+    },
+    recoveryOf: (shard) => this.#cluster.registry.recoveryOf(shard),
   }
 
   #toJournal(input: JournalInput): void {
@@ -504,6 +510,10 @@ export class Replica {
       case 'entryWanted':
       case 'entryGiven':
         return this.#copies.hosted.get(message.shard)?.repair(this.#now, from, message)
+      case 'posts':
+        return this.#copies.jobs.get(message.receiver)?.post(this.#now, message)
+      case 'postsTaken':
+        return this.#copies.jobs.get(message.sender)?.post(this.#now, message)
       case 'registryFollow':
         this.#copies.registry?.follow(this.#now, from, message.from)
         return
@@ -519,21 +529,10 @@ export class Replica {
 
   #consensus(from: NodeId, message: ConsensusMessage): void {
     if (!this.#witness.hasMet(from)) this.#meet([from])
-    if ((message.kind === 'append' || message.kind === 'snapshot') && this.#copies.isGone(message.shard, message.to)) return this.#tellGone(from, message)
+    if ((message.kind === 'append' || message.kind === 'snapshot') && this.#copies.isGone(message.shard, message.to)) return this.#o.send(from, linkTable.encode(goneAnswer(message, this.#now, this.#journal.freeBytes)))
     let hosted = this.#copies.hosted.get(message.shard)
     if (hosted === undefined || message.to > hosted.master.self.replica) hosted = this.#copies.adopt(this.#now, message) ?? hosted
     hosted?.message(this.#now, from, message)
-  }
-
-  /**
-   * A leader waits for a copy that this node has no more. Were it met by silence, it would wait for ever, since the node lives: told that
-   * the copy is lost, it gives the node another one.
-   */
-  #tellGone(to: NodeId, { shard, term, from, to: gone, round }: Append | SnapshotChunk): void {
-    this.#o.send(to, linkTable.encode({
-      kind: 'appendAnswer', shard, term, from: gone, to: from, round, accepted: false, suspect: true,
-      match: 0 as LogIndex, reached: 0 as LogIndex, hintIndex: 0 as LogIndex, hintTerm: 0 as Term, wall: this.#now.wall, freeBytes: this.#journal.freeBytes,
-    }))
   }
 
   #parse(from: NodeId, bytes: Uint8Array): LinkMessage | undefined {

@@ -12,7 +12,7 @@
 import { assert } from './assert.ts'
 import { Books, type Partition } from './shard/books.ts'
 import { ImageReader, walked, type Walk } from './message/image.ts'
-import { readSegments } from './job/add.ts'
+import { readSegments, type Segment } from './job/add.ts'
 import { LEASE_MS_DEFAULT } from './job/limits.ts'
 import { PartitionBooks } from './job/partition.ts'
 import { byLease, inOrder } from './job/taken.ts'
@@ -22,10 +22,11 @@ import { eachLease } from './lease/walk.ts'
 import { LostReason } from './message/client.ts'
 import {
   addAnswer, addBody, cancelAnswer, cancelBody, Code, type Command, extendAnswer, extendBody, leasedAnswer, leasedBody, type LogEntry, logTable,
-  openAnswer, openBody, Operation,
+  openAnswer, openBody, Operation, type PostEntry,
 } from './message/command.ts'
 import { AddItemReader, ITEMS_MAX, type LeasedGroupsReader, readGroups } from './message/jobs.ts'
-import { decode, encode, MalformedMessage, type ValueOf } from './message/layout.ts'
+import { decode, encode, MalformedMessage, tryDecode, type ValueOf } from './message/layout.ts'
+import { deadLetter, type DeadLetter, PostKind, REASON_BYTES_MAX } from './message/posts.ts'
 import { firstJobAt, recoveryBase } from './recovery-epoch.ts'
 import type { StoredAnswer } from './session/sessions.ts'
 import type { FencingToken, JobNumber, LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId } from './units.ts'
@@ -78,6 +79,8 @@ export class Shard extends Books {
       case 'acquire': return this.#acquire(index, entry, effects)
       case 'tick': return this.#tick(entry, effects)
       case 'partitionOpen': return this.#openPartition(index, entry.partition, entry.topic, entry.settings)
+      case 'post': return this.#post(index, entry, effects)
+      case 'postsConfirmed': return this.#confirmed(entry, effects)
       case 'noop':
       case 'configuration': return
       default: entry satisfies never
@@ -164,7 +167,8 @@ export class Shard extends Books {
     return this.#leased(session, body.partition, readGroups(body.groups, Operation.fail), ({ books, leases }, group, position, item) => {
       const lane = group.lane(position)
       leases.drop(group, position)
-      books.fail(item.number, lane, item.mode, item.retryAfterMs, this.wallClock, item.bytes.subarray(item.dataAt, item.dataAt + item.dataLength))
+      const died = books.fail(item.number, lane, item.mode, item.retryAfterMs, this.wallClock, item.bytes.subarray(item.dataAt, item.dataAt + item.dataLength))
+      if (died) this.#died(books, item.number)
     })
   }
 
@@ -264,18 +268,19 @@ export class Shard extends Books {
       for (const lease of expired) {
         // What no worker had is no sign of a job that kills its workers: it is as if it had been handed back.
         const had = lease.token >= entry.knownFrom && lease.token <= entry.knownThrough && !unreceived.has(leaseName(lease))
-        if (had) books.loseLease(lease.number, lease.lane, this.wallClock)
-        else books.putBack(lease.number, lease.lane)
+        if (!had) books.putBack(lease.number, lease.lane)
+        else if (books.loseLease(lease.number, lease.lane, this.wallClock)) this.#died(books, lease.number)
       }
       this.#tellLost(books.partition as PartitionId, LostReason.expired, expired, effects)
       books.tick(this.wallClock)
     }
+    this.in.forget(this.wallClock)
     this.sessions.expire(this.leaseClock, (session) => this.hosted.some(({ leases }) => leases.held(session) > 0))
   }
 
   #openPartition(index: LogIndex, number: PartitionId, topic: string, settings: Uint8Array): void {
     const known = this.byNumber.get(number)
-    if (known !== undefined) known.books.settings = settings.slice()
+    if (known !== undefined) known.books.configure(settings.slice())
     // The lost masters may have opened it before, and given out numbers.
     else this.host({ books: new PartitionBooks(number, topic, settings.slice(), this.freezer, firstJobAt(index)), leases: new Leases() })
   }
@@ -293,7 +298,42 @@ export class Shard extends Books {
     }
   }
 
+  /** A job of a topic with a dead-letter topic: another one of that becomes of it, by a post. */
+  #died(books: PartitionBooks, number: number): void {
+    const place = books.deadLetterPlace(number)
+    if (place === undefined) return
+    const record = books.batches.find(number)
+    this.resultHash.number(place.shard).number(this.out.put(place.shard, {
+      origin: books.partition as PartitionId, number: number as JobNumber, addedAt: books.batches.addedAt(record), partition: place.partition,
+      entryIndex: books.batches.entryIndex(record, number) as LogIndex, ordinal: books.batches.ordinal(record, number), reason: books.errorOf(number).slice(0, REASON_BYTES_MAX),
+    }))
+  }
+
+  /** What cannot be taken now, since its partition is not open here, does not count, and comes again. */
+  #post(index: LogIndex, entry: PostEntry, effects: ShardEffects): void {
+    const add = readPost(entry)
+    const partition = add && this.byNumber.get(add.letter.partition)
+    const taken = add !== undefined && partition !== undefined && partition.books.fits(add.letter.names, add.segments) && this.in.take(entry, this.recovery)
+    this.resultHash.number(entry.sender).number(entry.sequence).word(taken ? 1 : 0)
+    if (taken && !this.in.isRepeat(subjectOf(add.letter), this.wallClock)) {
+      const { first, added } = partition.books.add(add.letter.names, add.segments, index, this.wallClock)
+      this.resultHash.number(first)
+      if (added > 0) return
+    }
+    this.#free(index, effects)
+  }
+
+  #confirmed({ receiver, recovery, through }: Extract<LogEntry, { kind: 'postsConfirmed' }>, effects: ShardEffects): void {
+    if (recovery !== this.recovery) return
+    this.out.confirm(receiver, through, (entry) => {
+      if (!this.hosted.some(({ books }) => books.batches.holdsEntry(entry))) this.#free(entry, effects)
+    })
+    this.resultHash.number(this.out.confirmed(receiver))
+  }
+
+  /** No job needs the entry any more; it is free when no post does either. */
   #free(entry: number, effects: ShardEffects): void {
+    if (this.out.holdsEntry(entry)) return
     this.resultHash.number(entry)
     effects.payloadFree(entry as LogIndex)
   }
@@ -307,6 +347,7 @@ export class Shard extends Books {
     this.applied = base.index
     this.resultHash.number(base.index)
     for (const { books } of this.hosted) books.next = base.job
+    this.out.renumber()
   }
 
   /** Reads a snapshot step by step; the pieces are taken over, and let go as they are read. Throws MalformedMessage for bytes that are no snapshot, or one of a version that is not known here. */
@@ -331,6 +372,21 @@ const NO_BYTES = new Uint8Array(0)
 const done = (body: Uint8Array): StoredAnswer => ({ code: Code.ok, body })
 const refused = (code: Code): StoredAnswer => ({ code, body: NO_BYTES })
 const NOTHING_LOST: StoredAnswer = done(encode(leasedAnswer, { lost: [] }))
+
+/** A job is one dead letter, however often it is told of, and under whatever numbers. When it was added tells it from one of the same number whose add was lost. */
+const subjectOf = ({ origin, number, addedAt }: DeadLetter): string => `${origin}-${number}-${addedAt}`
+
+/** Undefined where this version knows no such post. */
+function readPost(entry: PostEntry): { readonly letter: DeadLetter; readonly segments: readonly Segment[] } | undefined {
+  const letter = entry.postKind === PostKind.deadLetter ? tryDecode(deadLetter, entry.body) : undefined
+  if (letter?.count !== 1) return undefined
+  try {
+    return { letter, segments: readSegments(new AddItemReader(letter.items, 1, letter.names.length)) }
+  } catch (error) {
+    if (error instanceof MalformedMessage) return undefined
+    throw error
+  }
+}
 
 const leaseName = ({ number, token }: { readonly number: number; readonly token: number }): string => `${number} ${token}`
 

@@ -270,7 +270,7 @@ export class Horus implements JobReader, AsyncDisposable {
   /** How many jobs of the topic are in which state, over all partitions. Throws NotFound for an unknown topic, NoQuorum, Unknown. */
   async counts(topic: AnyTopic, options?: Waitable): Promise<JobCounts> {
     const { signal } = check('counts', options, { signal: abortSignal })
-    const sum = { scheduled: 0, blocked: 0, waiting: 0, active: 0, retrying: 0, completed: 0, cancelled: 0, dead: 0 }
+    const sum = { scheduled: 0, blocked: 0, waiting: 0, active: 0, retrying: 0, completed: 0, cancelled: 0, dead: 0, posting: 0 }
     for (const { body } of await this.#query(topicName(topic), undefined, Query.counts, NO_BODY, signal)) {
       const counts = decode(countsAnswer, body)
       for (const state of Object.keys(sum) as (keyof typeof sum)[]) sum[state] += counts[state]

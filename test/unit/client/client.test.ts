@@ -216,7 +216,7 @@ test('queries go to every partition, status to any node', () => {
   cluster.pass(100)
   const outcome = cluster.outcomes.get(1)!
   assert.ok(outcome.kind === 'answered')
-  assert.deepEqual(outcome.answers.map(({ partition, body }) => [partition, body.length]), [[1, 64], [2, 64], [3, 64]])
+  assert.deepEqual(outcome.answers.map(({ partition, body }) => [partition, body.length]), [[1, 72], [2, 72], [3, 72]])
   assert.equal(cluster.outcome(2), 'status')
 })
 

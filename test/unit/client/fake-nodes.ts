@@ -284,7 +284,7 @@ export abstract class FakeNodes {
     }
     if (operation === Query.jobs) return this.#reply(link, queryAnswer, { request, code: Code.ok, body: encode(jobsAnswer, { jobs: jobs.map(viewOf), next: 0 as JobNumber }) })
     const count = (state: FakeJob['state']) => jobs.filter((job) => job.state === state).length
-    const counts = { scheduled: 0, blocked: 0, waiting: count('waiting'), active: count('active'), retrying: 0, completed: count('ended'), cancelled: count('cancelled'), dead: count('dead') }
+    const counts = { posting: 0, scheduled: 0, blocked: 0, waiting: count('waiting'), active: count('active'), retrying: 0, completed: count('ended'), cancelled: count('cancelled'), dead: count('dead') }
     this.#reply(link, queryAnswer, { request, code: Code.ok, body: encode(countsAnswer, counts) })
   }
 

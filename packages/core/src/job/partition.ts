@@ -14,7 +14,8 @@ import { Freezer } from '../freeze.ts'
 import { Heap } from '../heap.ts'
 import { JobState } from '../message/client.ts'
 import { FailMode } from '../message/command.ts'
-import { MalformedMessage } from '../message/layout.ts'
+import { MalformedMessage, tryDecode } from '../message/layout.ts'
+import { type PartitionSettings, partitionSettings, type Place } from '../message/posts.ts'
 import { dueAt, type Segment } from './add.ts'
 import { backoffMs } from './backoff.ts'
 import { Batches } from './batches.ts'
@@ -36,7 +37,6 @@ export interface Added {
 export class PartitionBooks {
   readonly partition: number
   readonly topic: string
-  settings: Uint8Array
   names = new Names()
   lanes: Lanes
   batches: Batches
@@ -50,17 +50,44 @@ export class PartitionBooks {
   next: number
   /** By due time; an entry whose job is no longer due then is skipped. */
   readonly #due = new Heap()
+  #settings: Uint8Array
+  #read: PartitionSettings
 
   constructor(partition: number, topic: string, settings: Uint8Array, freezer = new Freezer(), next = 1) {
     this.next = next
     this.partition = partition
     this.topic = topic
-    this.settings = settings
+    this.#settings = settings
+    this.#read = tryDecode(partitionSettings, settings) ?? NO_SETTINGS
     this.lanes = new Lanes(freezer)
     this.batches = new Batches(freezer)
     this.sets = new OptionSets(freezer)
     this.table = new JobTable(freezer)
     this.ended = new EndedJobs((state) => this.#count(state, -1))
+  }
+
+  /** `partitionSettings`, as the registry's leader wrote them. */
+  get settings(): Uint8Array {
+    return this.#settings
+  }
+
+  /** Which of two settings is the newer. */
+  get settingsVersion(): number {
+    return this.#read.version
+  }
+
+  /** What is older than what is known changes nothing: a leader may not have heard of the newest. */
+  configure(settings: Uint8Array): void {
+    const read = tryDecode(partitionSettings, settings)
+    if (read === undefined || read.version <= this.#read.version) return
+    this.#settings = settings
+    this.#read = read
+  }
+
+  /** Where a job goes when it is dead; undefined where it stays. The same for each job, as long as the settings are. */
+  deadLetterPlace(number: number): Place | undefined {
+    const { deadLetters } = this.#read
+    return deadLetters.length === 0 ? undefined : deadLetters[number % deadLetters.length]
   }
 
   /** Whether an add stays within what may be remembered of names and keys. */
@@ -136,16 +163,17 @@ export class PartitionBooks {
     return this.#end(number, this.table.find(number), lane, JobState.active, JobState.completed, wallNow, source, at, length)
   }
 
-  /** An active job failed; `mode` is a FailMode. */
-  fail(number: number, lane: number, mode: number, retryAfterMs: number, wallNow: number, error: Uint8Array): void {
+  /** An active job failed; `mode` is a FailMode. Returns whether it is dead now. */
+  fail(number: number, lane: number, mode: number, retryAfterMs: number, wallNow: number, error: Uint8Array): boolean {
     const row = this.#rowOfActive(number, lane)
     const set = this.sets.get(this.table.options(row))
     const failures = this.table.attempts(row) - this.table.lostLeases(row)
     this.table.setError(row, error.length > 0 ? error.slice(0, ERROR_BYTES_MAX) : undefined)
-    if (mode === FailMode.permanent || failures >= set.maxAttempts) return this.#move(row, JobState.dead, wallNow)
+    if (mode === FailMode.permanent || failures >= set.maxAttempts) return this.#bury(row, wallNow)
     const delay = mode === FailMode.retryAfter ? retryAfterMs : backoffMs(set, number, failures)
     if (delay > 0) this.#postpone(row, JobState.retrying, wallNow + delay)
     else this.#wait(row)
+    return false
   }
 
   /** An active job is handed back by its worker, or was leased to one that never got it: the attempt does not count. */
@@ -155,13 +183,22 @@ export class PartitionBooks {
     this.#wait(row)
   }
 
-  /** The lease of a job that a worker had was lost: it waits again, or is dead when that happened too often. */
-  loseLease(number: number, lane: number, wallNow: number): void {
+  /** The lease of a job that a worker had was lost: it waits again, or is dead when that happened too often. Returns whether it is. */
+  loseLease(number: number, lane: number, wallNow: number): boolean {
     const row = this.#rowOfActive(number, lane)
     this.table.addLostLease(row)
-    if (this.table.lostLeases(row) < LOST_LEASES_MAX) return this.#wait(row)
+    if (this.table.lostLeases(row) < LOST_LEASES_MAX) {
+      this.#wait(row)
+      return false
+    }
     this.table.setError(row, LOST_ERROR)
-    this.#move(row, JobState.dead, wallNow)
+    return this.#bury(row, wallNow)
+  }
+
+  /** The last error of a job that is not ended. */
+  errorOf(number: number): Uint8Array {
+    const row = this.table.find(number)
+    return (row < 0 ? undefined : this.table.error(row)) ?? NO_BYTES
   }
 
   /** Cancels a job that is not active. Returns undefined where it is active, unknown or has ended, else as `complete`. */
@@ -286,6 +323,11 @@ export class PartitionBooks {
     this.#due.push(until, this.table.number(row))
   }
 
+  #bury(row: number, wallNow: number): true {
+    this.#move(row, JobState.dead, wallNow)
+    return true
+  }
+
   #move(row: number, state: number, time: number): void {
     this.#count(this.table.state(row), -1)
     this.#count(state, 1)
@@ -307,6 +349,7 @@ export class PartitionBooks {
 /** Reused for every job that ends: the ring copies it into its columns. */
 const ending = { number: 0, state: 0, lane: 0, attempt: 0, maxAttempts: 0, lostLeases: 0, addedAt: 0, endedAt: 0 }
 const ATTEMPTS_MAX = 65_535
+const NO_SETTINGS: PartitionSettings = { version: 0, deadLetters: [] }
 const NO_BYTES = new Uint8Array(0)
 const LOST_ERROR = bytesOf(`lease lost ${LOST_LEASES_MAX} times`)
 

@@ -80,7 +80,8 @@ export const jobView = record({
   addedAt: f64, dueAt: f64, endedAt: f64, result: optional(bytes(PAYLOAD_BYTES_MAX)), error: optional(bytes(PAYLOAD_BYTES_MAX)), payload: optional(bytes(PAYLOAD_BYTES_MAX)),
 })
 export const jobsAnswer = record({ jobs: list(jobView, 1000), next: job })
-export const countsAnswer = record({ scheduled: u53, blocked: u53, waiting: u53, active: u53, retrying: u53, completed: u53, cancelled: u53, dead: u53 })
+/** `posting`: of those that are dead, or were, so many are on their way to the dead-letter topic. */
+export const countsAnswer = record({ scheduled: u53, blocked: u53, waiting: u53, active: u53, retrying: u53, completed: u53, cancelled: u53, dead: u53, posting: u53 })
 
 export const statusBody = record({
   cluster: text(255), clusterId: text(32), quorum: bool, self: node,

@@ -26,12 +26,17 @@ export const acquire = row(0x42, 'acquire', { ...stamps, partition, session, cou
 export const tick = row(0x43, 'tick', { ...stamps, expireThrough: leaseTime, knownFrom: token, knownThrough: token, unreceived: list(record({ number: job, token }), 65_535) })
 /** A shard's masters. While `outgoing` is there the configuration is joint: both sets must agree. `nextReplica` was never used by any copy of this shard. */
 export const configuration = row(0x44, 'configuration', { ...stamps, epoch, nextReplica: replica, voters: members, outgoing: optional(members), learners: members })
-/** The first entry that speaks of a partition, once the registry has placed it here. */
+/** The first entry that speaks of a partition, once the registry has placed it here; and again when its topic's settings have changed. `settings` are `partitionSettings`. */
 export const partitionOpen = row(0x45, 'partitionOpen', { ...stamps, partition, topic: name, settings: bytes(65_536) })
+/** A post of another shard, or of this one: `kind` is a `PostKind`, `recovery` the sender's epoch, `lowest` the first that it still keeps (message/posts.ts). */
+export const post = row(0x46, 'post', { ...stamps, sender: shard, recovery: u32, lowest: u53, sequence: u53, postKind: u8, body: rest })
+/** The receiver has everything through `through` that this shard has sent it in recovery epoch `recovery`: it is kept no longer. */
+export const postsConfirmed = row(0x47, 'postsConfirmed', { ...stamps, receiver: shard, recovery: u32, through: u53 })
 
-export const logRows = [command, noop, acquire, tick, configuration, partitionOpen] as const
+export const logRows = [command, noop, acquire, tick, configuration, partitionOpen, post, postsConfirmed] as const
 export type LogEntry = MessageOf<(typeof logRows)[number]>
 export type Command = MessageOf<typeof command>
+export type PostEntry = MessageOf<typeof post>
 export type Configuration = MessageOf<typeof configuration>
 export const logTable = new Table<(typeof logRows)[number]>(logRows)
 
@@ -50,6 +55,8 @@ export function entryTimes(entry: Uint8Array): { leaseNow: LeaseTime; wallNow: W
 /** Where a command's fixed fields end: tag, two times, shard, session, sequence, lowest, stamp; then operation and body. */
 export const COMMAND_OPERATION_AT = 53
 export const COMMAND_BODY_AT = 54
+/** And those of a post: tag, two times, sender, recovery, lowest, sequence, kind. */
+export const POST_BODY_AT = 42
 
 // ---- operations of a command ---------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@
 
 import type { FencingToken, JobNumber, PartitionId } from '../units.ts'
 import { PAYLOAD_BYTES_MAX } from './client.ts'
-import { addBody, COMMAND_BODY_AT, FailMode, jobHeaders, type JobOptions, Operation, OptionKey, readJobOptions, writeJobOptions } from './command.ts'
+import { addBody, COMMAND_BODY_AT, FailMode, jobHeaders, type JobOptions, Operation, OptionKey, post, POST_BODY_AT, readJobOptions, writeJobOptions } from './command.ts'
 import { job, token } from './fields.ts'
 import { decode, MalformedMessage, Reader, u16At, u32At, Writer } from './layout.ts'
+import { DEAD_LETTER_ADD_AT } from './posts.ts'
 
 /** Items in one add or one leased command: the answer's lists count in two bytes. */
 export const ITEMS_MAX = 65_535
@@ -100,9 +101,9 @@ export interface AddEntry {
   readonly items: AddItemReader
 }
 
-/** Throws MalformedMessage where the entry's body is none of an add. */
+/** Throws MalformedMessage where the entry's body is none of an add, nor of a post that adds. */
 export function readAddEntry(entry: Uint8Array): AddEntry {
-  const body = decode(addBody, entry.subarray(COMMAND_BODY_AT))
+  const body = decode(addBody, entry.subarray(entry[0] === post.tag ? POST_BODY_AT + DEAD_LETTER_ADD_AT : COMMAND_BODY_AT))
   return { partition: body.partition, names: body.names, items: new AddItemReader(body.items, body.count, body.names.length) }
 }
 
@@ -370,4 +371,4 @@ export class DeliveryReader {
 
 const NO_OPTIONS: JobOptions = {}
 /** Its length is written in two bytes. */
-const OPTIONS_BYTES_MAX = 65_535
+export const OPTIONS_BYTES_MAX = 65_535

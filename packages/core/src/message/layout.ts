@@ -346,6 +346,16 @@ export function decode<T>(field: Field<T>, value: Uint8Array): T {
   return result
 }
 
+/** The same; undefined where the bytes are no such value. */
+export function tryDecode<T>(field: Field<T>, value: Uint8Array): T | undefined {
+  try {
+    return decode(field, value)
+  } catch (error) {
+    if (error instanceof MalformedMessage) return undefined
+    throw error
+  }
+}
+
 /** A set of rows that share one tag space: reads and writes any of them. */
 export class Table<R extends Row<string, any>> {
   readonly #byTag = new Map<number, R>()

@@ -30,7 +30,10 @@ export const founded = row(0x50, 'founded', { ...stamps, clusterId: cluster, gen
 export const admit = row(0x51, 'admit', { ...stamps, ...asked, record: nodeRecord })
 /** The node is struck: it will not come back, and is not let in again. `force` also where it lives, or is still a master; that is for the desk of the leader, which sees both. */
 export const forget = row(0x52, 'forget', { ...stamps, ...asked, node, force: bool })
-/** `births` are masters for the shards that the leader expects to be born by this entry; one that it did not foresee is born by `shardBorn`. */
+/**
+ * `births` are masters for the shards that the leader expects to be born by this entry; one that it did not foresee is born by `shardBorn`. `settings` are
+ * `topicSettings`; a topic that exists takes them too, unless there are none at all: then it is only to be there.
+ */
 export const createTopic = row(0x53, 'createTopic', { ...stamps, ...asked, topic: name, partitions: u16, settings: bytes(SETTINGS_BYTES_MAX), births: list(birth, PARTITIONS_MAX) })
 export const configureTopic = row(0x54, 'configureTopic', { ...stamps, ...asked, topic: name, settings: bytes(SETTINGS_BYTES_MAX) })
 /** Masters for a shard that topics were already placed on. */
@@ -81,6 +84,10 @@ export const RegistryCode = {
   outdated: 72,
   /** Not let in again: the node was declared destroyed, and nobody counts on its copies. */
   destroyed: 73,
+  /** The dead-letter topic does not exist. */
+  noDeadLetter: 74,
+  /** Jobs would go from one dead-letter topic to another: the topic names itself, or one that has a dead-letter topic, or is one itself. */
+  deadLetterChain: 75,
 } as const
 
 /** Body of the answer to `admit`. */

@@ -10,7 +10,8 @@
 
 import { assert } from '../assert.ts'
 import { Hash } from '../hash.ts'
-import { encode } from '../message/layout.ts'
+import { encode, tryDecode } from '../message/layout.ts'
+import { type Place, topicSettings } from '../message/posts.ts'
 import { Code } from '../message/command.ts'
 import { admitted, type Birth, isRegistryTag, type NodeRecord, PARTITIONS_MAX, RegistryCode, type RegistryEntry, registryLogTable, topicAnswer } from '../message/registry.ts'
 import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
@@ -144,7 +145,7 @@ export class Registry {
       case 'createTopic':
         return this.#create(index, entry, effects)
       case 'configureTopic':
-        return this.#configure(entry, effects)
+        return this.#configure(index, entry, effects)
       case 'shardBorn':
         return this.#bear(index, entry.birth, effects)
       case 'shardRecovered':
@@ -229,16 +230,19 @@ export class Registry {
     const { origin, request } = entry
     const known = this.#state.topics.get(entry.topic)
     if (known) {
+      if (known.shards.length === entry.partitions && entry.settings.length > 0) return this.#configure(index, entry, effects)
       const code = known.shards.length === entry.partitions ? Code.ok : RegistryCode.differs
       return effects.answer(origin, request, code, encode(topicAnswer, { shards: known.shards }))
     }
     if (entry.topic === '' || entry.partitions < 1 || entry.partitions > PARTITIONS_MAX) return effects.answer(origin, request, RegistryCode.malformed, NOTHING)
+    const objection = this.#objectionTo(entry.topic, entry.settings)
+    if (objection !== undefined) return effects.answer(origin, request, objection, NOTHING)
     if (this.#state.topics.size >= TOPICS_MAX) return effects.answer(origin, request, RegistryCode.full, NOTHING)
     const shards = this.#place(entry.partitions)
     const { nextPartition, nextShard } = this.#state
     const end = (recoveryOfIndex(index) + 1) * PLACES_SPAN
     if (nextPartition + shards.length > end || nextShard + shards.length > end) return effects.answer(origin, request, RegistryCode.full, NOTHING)
-    const topic = { topic: entry.topic, firstPartition: nextPartition, shards, settings: entry.settings.slice() }
+    const topic = { topic: entry.topic, firstPartition: nextPartition, shards, settings: entry.settings.slice(), configuredAt: index }
     this.#state = { ...this.#state, nextPartition: (nextPartition + shards.length) as PartitionId }
     this.#state.topics.set(entry.topic, topic)
     for (const shard of shards) {
@@ -252,13 +256,38 @@ export class Registry {
     effects.answer(origin, request, Code.ok, encode(topicAnswer, { shards }))
   }
 
-  #configure(entry: Extract<RegistryEntry, { kind: 'configureTopic' }>, effects: RegistryEffects): void {
+  #configure(index: LogIndex, entry: Extract<RegistryEntry, { kind: 'createTopic' | 'configureTopic' }>, effects: RegistryEffects): void {
     const known = this.#state.topics.get(entry.topic)
     if (known === undefined) return effects.answer(entry.origin, entry.request, Code.notFound, NOTHING)
-    const topic = { ...known, settings: entry.settings.slice() }
+    const objection = this.#objectionTo(entry.topic, entry.settings)
+    if (objection !== undefined) return effects.answer(entry.origin, entry.request, objection, NOTHING)
+    const topic = { ...known, settings: entry.settings.slice(), configuredAt: index }
     this.#state.topics.set(entry.topic, topic)
     effects.topic(topic)
     effects.answer(entry.origin, entry.request, Code.ok, encode(topicAnswer, { shards: topic.shards }))
+  }
+
+  /**
+   * A dead-letter topic exists, and has none itself: so a job is moved once, and what dies there stays there. Topics are never deleted, so what held
+   * when the settings were made holds for ever.
+   */
+  #objectionTo(name: string, bytes: Uint8Array): number | undefined {
+    const settings = tryDecode(topicSettings, bytes)
+    if (settings === undefined) return RegistryCode.malformed
+    const { deadLetter } = settings
+    if (deadLetter === undefined) return undefined
+    const target = this.#state.topics.get(deadLetter)
+    if (deadLetter === name) return RegistryCode.deadLetterChain
+    if (target === undefined) return RegistryCode.noDeadLetter
+    const isOneItself = [...this.#state.topics.values()].some((other) => deadLetterOf(other) === name)
+    return isOneItself || deadLetterOf(target) !== undefined ? RegistryCode.deadLetterChain : undefined
+  }
+
+  /** Where jobs of the topic go when they are dead; none where they stay. */
+  deadLettersOf(topic: TopicRecord): readonly Place[] {
+    const name = deadLetterOf(topic)
+    const target = name === undefined ? undefined : this.#state.topics.get(name)
+    return target?.shards.map((shard, at) => ({ partition: (target.firstPartition + at) as PartitionId, shard })) ?? []
   }
 
   /** A shard is born once; afterwards only its own log changes who its masters are. */
@@ -311,6 +340,11 @@ export class Registry {
   digest(): string {
     return new Hash().bytes(this.snapshot()).digest()
   }
+}
+
+/** The name of the topic that dead jobs of this one are added to. */
+function deadLetterOf(topic: TopicRecord): string | undefined {
+  return tryDecode(topicSettings, topic.settings)?.deadLetter
 }
 
 function addBounded(set: Set<NodeId>, node: NodeId): void {

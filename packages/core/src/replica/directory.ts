@@ -6,6 +6,7 @@ import type { MemberState, ShardHint } from '../message/gossip.ts'
 import { type ClientMessage, statusBody } from '../message/client.ts'
 import { Code } from '../message/command.ts'
 import { encode } from '../message/layout.ts'
+import { partitionSettings } from '../message/posts.ts'
 import type { RegistryWish } from '../message/registry.ts'
 import type { Candidate } from '../node/placement.ts'
 import type { Address, Epoch, LogIndex, NodeId, PartitionId, ShardId, Term } from '../units.ts'
@@ -16,7 +17,9 @@ import type { Hosted } from './hosted.ts'
 interface Placed {
   readonly partition: PartitionId
   readonly topic: string
+  /** `partitionSettings`. */
   readonly settings: Uint8Array
+  readonly version: number
 }
 
 export class NodeDirectory implements Directory, Surroundings {
@@ -112,9 +115,11 @@ export class NodeDirectory implements Directory, Surroundings {
     if (registry.applied !== this.#placedAt) {
       this.#placedAt = registry.applied
       this.#placed = new Map()
-      for (const { topic, shards, firstPartition, settings } of registry.topics) {
+      for (const record of registry.topics) {
+        const { topic, shards, firstPartition, configuredAt: version } = record
+        const settings = encode(partitionSettings, { version, deadLetters: registry.deadLettersOf(record) })
         shards.forEach((on, at) => {
-          const placed = { partition: (firstPartition + at) as PartitionId, topic, settings }
+          const placed = { partition: (firstPartition + at) as PartitionId, topic, settings, version }
           const others = this.#placed.get(on)
           if (others === undefined) this.#placed.set(on, [placed])
           else others.push(placed)

@@ -12,10 +12,13 @@ import type { Now } from '../actor.ts'
 import type { Imaging, Walk } from '../message/image.ts'
 import type { Endpoint } from '../lead/endpoint.ts'
 import { Parked } from '../lead/parked.ts'
+import { type PostDesk, PostOffice } from '../lead/post-office.ts'
 import type { Led } from '../lead/service.ts'
 import { Service, type ServiceLoad } from '../lead/service.ts'
 import type { ClientMessage } from '../message/client.ts'
-import { Code, logTable } from '../message/command.ts'
+import { Code, logTable, post } from '../message/command.ts'
+import { u32At } from '../message/layout.ts'
+import type { PostMessage } from '../message/posts.ts'
 import { parseForShard, refusal, type ShardMessage, type ShardService } from '../front/front.ts'
 import { Shard, type ShardEffects } from '../shard.ts'
 import type { FencingToken, LeaseTime, LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
@@ -37,8 +40,12 @@ export interface JobMachineOutbox {
   release(shard: ShardId, indexes: readonly LogIndex[]): void
   redirect(shard: ShardId): Uint8Array
   /** Partitions that the registry has placed on the shard. */
-  placed(shard: ShardId): readonly { readonly partition: PartitionId; readonly topic: string; readonly settings: Uint8Array }[]
+  placed(shard: ShardId): readonly { readonly partition: PartitionId; readonly topic: string; readonly settings: Uint8Array; readonly version: number }[]
   minMasters(): number
+  /** To whoever leads that shard, here or elsewhere; it may get lost. */
+  post(to: ShardId, message: PostMessage): void
+  /** The recovery epoch that the registry knows of a shard. */
+  recoveryOf(shard: ShardId): number
 }
 
 export class JobMachine implements Machine, ShardService {
@@ -58,14 +65,17 @@ export class JobMachine implements Machine, ShardService {
   #freed: LogIndex[] = []
   /** As of the last turn. */
   #lacksRoom = false
-  readonly #opening = new Set<PartitionId>()
+  /** Partitions that an entry under way opens, or gives these settings. */
+  readonly #opening = new Map<PartitionId, number>()
   readonly #parked = new Parked()
+  readonly #posts: PostOffice
 
   constructor(shard: ShardId, out: JobMachineOutbox) {
     this.#shard = shard
     this.#out = out
     this.#books = new Shard(shard)
     this.#service = new Service(this.#led)
+    this.#posts = new PostOffice(this.#postDesk)
   }
 
   attach(hosted: Hosted): void {
@@ -101,6 +111,7 @@ export class JobMachine implements Machine, ShardService {
     this.#books.apply(index, entry, this.#effects)
     if (entry[0] === TICK) this.#tickUnderWay = false
     if (this.#leads) this.#service.applied(index)
+    if (this.#leads && entry[0] === post.tag) this.#posts.applied(senderOf(entry))
     if (this.#freed.length >= FREED_MAX) this.#release()
   }
 
@@ -136,6 +147,7 @@ export class JobMachine implements Machine, ShardService {
     this.#tickWanted = false
     this.#tickUnderWay = false
     this.#opening.clear()
+    this.#posts.clear()
   }
 
   wake(now: Now): void {
@@ -153,15 +165,17 @@ export class JobMachine implements Machine, ShardService {
     this.#lacksRoom = this.#host.master.lacksRoom
     this.#openPlaced(now)
     this.#tick(now)
+    this.#posts.turn(now)
     this.#service.turn(now)
   }
 
   wakeAt(now: Now): number {
-    if (!this.serves || this.#tickUnderWay || this.#tickWanted) return Infinity
+    if (!this.serves) return Infinity
+    if (this.#tickUnderWay || this.#tickWanted) return this.#posts.wakeAt
     const lease = this.#books.leaseDeadlineNext - this.#host.master.leaseNow(now)
     const { dueNext } = this.#books
     const due = dueNext === Infinity ? Infinity : Math.min(DUE_LOOK_MS, dueNext - this.#host.master.wallNow(now))
-    return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#housekeepingAt(now))
+    return Math.min(now.monotonic + Math.max(0, Math.min(lease, due)), this.#housekeepingAt(now), this.#posts.wakeAt)
   }
 
   #housekeepingAt(now: Now): number {
@@ -171,7 +185,7 @@ export class JobMachine implements Machine, ShardService {
   }
 
   get isIdle(): boolean {
-    return this.#books.leaseDeadlineNext === Infinity && !this.#tickUnderWay && !this.#tickWanted
+    return this.#books.leaseDeadlineNext === Infinity && this.#books.outbox.size === 0 && !this.#tickUnderWay && !this.#tickWanted
   }
 
   unreadable(index: LogIndex): void {
@@ -230,6 +244,13 @@ export class JobMachine implements Machine, ShardService {
     this.#service.gone(endpoint)
   }
 
+  /** From the leader of another shard, or of this one. */
+  post(now: Now, message: PostMessage): void {
+    if (!this.serves) return
+    this.#host.stir()
+    this.#posts.receive(now, message)
+  }
+
   // ---- inside ----------------------------------------------------------------------------------------------------
 
   readonly #effects: ShardEffects = {
@@ -271,12 +292,37 @@ export class JobMachine implements Machine, ShardService {
       leadsSurely: (now) => machine.#host.master.leadsSurely(now),
       propose: (now, entry) => machine.#host.propose(now, entry),
       entry: (index) => machine.#out.entry(machine.#shard, index),
-      fetch: (index) => {
-        if (!machine.#host.isMending(index)) machine.#out.fetch(machine.#shard, index)
-      },
+      fetch: (index) => machine.#fetch(index),
       redirect: () => machine.#out.redirect(machine.#shard),
       send: (to, message) => machine.#out.send(to, message),
     }
+  }
+
+  get #postDesk(): PostDesk {
+    const machine = this
+    return {
+      shard: this.#shard,
+      get books() {
+        return machine.#books
+      },
+      get isOpen() {
+        return machine.#leads && machine.#host.master.proposable === 'yes'
+      },
+      get lacksRoom() {
+        return machine.#lacksRoom
+      },
+      propose: (now, entry) => {
+        machine.#host.propose(now, entry)
+      },
+      entry: (index) => machine.#out.entry(machine.#shard, index),
+      fetch: (index) => machine.#fetch(index),
+      send: (to, message) => machine.#out.post(to, message),
+      recoveryOf: (shard) => machine.#out.recoveryOf(shard),
+    }
+  }
+
+  #fetch(index: LogIndex): void {
+    if (!this.#host.isMending(index)) this.#out.fetch(this.#shard, index)
   }
 
   /** A lease only expires when every socket has been read once since its deadline: an extension may lie there. */
@@ -299,8 +345,9 @@ export class JobMachine implements Machine, ShardService {
   #openPlaced(now: Now): void {
     if (this.#host.master.proposable !== 'yes') return
     for (const place of this.#out.placed(this.#shard)) {
-      if (this.#books.hasPartition(place.partition) || this.#opening.has(place.partition)) continue
-      this.#opening.add(place.partition)
+      const known = this.#opening.get(place.partition) ?? (this.#books.hasPartition(place.partition) ? this.#books.settingsVersionOf(place.partition) : -1)
+      if (known >= place.version) continue
+      this.#opening.set(place.partition, place.version)
       this.#host.propose(now, logTable.encode({ kind: 'partitionOpen', leaseNow: 0 as never, wallNow: 0 as WallTime, partition: place.partition, topic: place.topic, settings: place.settings }))
     }
   }
@@ -313,5 +360,7 @@ export class JobMachine implements Machine, ShardService {
 }
 
 const TICK = 0x43
+/** Behind the tag and the two times. */
+const senderOf = (entry: Uint8Array): ShardId => u32At(entry, 17) as ShardId
 /** So many are named in one tick: with more, none of its leases counts against a job. */
 const UNRECEIVED_MAX = 4096

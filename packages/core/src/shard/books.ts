@@ -11,6 +11,9 @@ import { Leases } from '../lease/leases.ts'
 import { type countsAnswer, JobState } from '../message/client.ts'
 import { MalformedMessage, type ValueOf } from '../message/layout.ts'
 import { readPacked, writePacked } from '../message/packed.ts'
+import { Inbox } from '../post/inbox.ts'
+import { Outbox } from '../post/outbox.ts'
+import { recoveryOfIndex } from '../recovery-epoch.ts'
 import { Sessions } from '../session/sessions.ts'
 import type { FencingToken, JobNumber, LeaseTime, LogIndex, PartitionId, SessionNumber, ShardId, WallTime } from '../units.ts'
 
@@ -44,6 +47,9 @@ export class Books {
   protected resultHash = new Hash()
   protected readonly freezer = new Freezer()
   protected sessions = new Sessions(this.freezer)
+  /** What this shard has for others, and what it has of them. */
+  protected out = new Outbox(this.freezer)
+  protected in = new Inbox()
   /** By number, rising. */
   protected readonly hosted: Partition[] = []
   protected readonly byNumber = new Map<number, Partition>()
@@ -84,6 +90,31 @@ export class Books {
 
   hasPartition(partition: PartitionId): boolean {
     return this.byNumber.has(partition)
+  }
+
+  /** Of two settings of a partition the newer has the higher version; 0 of one that is not there. */
+  settingsVersionOf(partition: PartitionId): number {
+    return this.byNumber.get(partition)?.books.settingsVersion ?? 0
+  }
+
+  /** Not to be changed but by entries. */
+  get outbox(): Outbox {
+    return this.out
+  }
+
+  /** Not to be changed but by entries. */
+  get inbox(): Inbox {
+    return this.in
+  }
+
+  /** How often the shard was recovered. */
+  get recovery(): number {
+    return recoveryOfIndex(this.applied as LogIndex)
+  }
+
+  /** Whether the partition takes a job of this name. */
+  fits(partition: PartitionId, names: readonly string[]): boolean {
+    return this.byNumber.get(partition)?.books.fits(names, []) ?? false
   }
 
   get openSessions(): number {
@@ -143,20 +174,23 @@ export class Books {
 
   /** Whether the add entry at `index` holds a payload which is still needed. */
   holdsEntry(index: LogIndex): boolean {
-    return this.hosted.some(({ books }) => books.batches.holdsEntry(index))
+    return this.out.holdsEntry(index) || this.hosted.some(({ books }) => books.batches.holdsEntry(index))
   }
 
   /** The add entries from `from` up to `to` that hold a payload which is still needed, rising. */
   liveEntries(from = 0, to = Infinity): LogIndex[] {
     const entries: number[] = []
     for (const { books } of this.hosted) books.batches.liveEntries(from, to, entries)
-    // Those of one partition rise already.
-    return (this.hosted.length > 1 ? entries.sort((a, b) => a - b) : entries) as LogIndex[]
+    const ofJobs = entries.length
+    this.out.liveEntries(from, to, entries)
+    // Those of one partition rise already. What a post needs, its job mostly needs too.
+    if (this.hosted.length > 1 || entries.length > ofJobs) entries.sort((a, b) => a - b)
+    return (entries.length > ofJobs ? entries.filter((entry, at) => entry !== entries[at - 1]) : entries) as LogIndex[]
   }
 
   /** The first add entry from `from` on that holds a payload which is still needed; Infinity without one. */
   nextLive(from: number): number {
-    return this.hosted.reduce((least, { books }) => Math.min(least, books.batches.nextLive(from)), Infinity)
+    return this.hosted.reduce((least, { books }) => Math.min(least, books.batches.nextLive(from)), this.out.nextLive(from))
   }
 
   /** The earliest deadline of a lease, on the lease clock: a tick at or after it does something. Infinity without leases. */
@@ -171,7 +205,7 @@ export class Books {
 
   /** When an ended job or a key next leaves its retention, on the wall clock. Nobody waits for it: a tick a minute is enough. */
   get retentionNext(): number {
-    return this.hosted.reduce((least, { books }) => Math.min(least, books.expiresNext), Infinity)
+    return this.hosted.reduce((least, { books }) => Math.min(least, books.expiresNext), this.in.expiresNext)
   }
 
   /** Not before this is a session forgotten, on the lease clock. */
@@ -201,7 +235,7 @@ export class Books {
     const of = (state: number): number => counts[state]!
     return {
       scheduled: of(JobState.scheduled), blocked: of(JobState.blocked), waiting: of(JobState.waiting), active: of(JobState.active), retrying: of(JobState.retrying),
-      completed: of(JobState.completed), cancelled: of(JobState.cancelled), dead: of(JobState.dead),
+      completed: of(JobState.completed), cancelled: of(JobState.cancelled), dead: of(JobState.dead), posting: this.out.waiting(partition),
     }
   }
 
@@ -227,6 +261,7 @@ export class Books {
     const { applied, leaseClock, wallClock } = this
     const lanes = this.resultHash.lanes()
     const sessions = this.sessions.freeze()
+    const posts = [this.out.freeze(), this.in.freeze()]
     const partitions = this.hosted.map(({ books, leases }) => ({ books: freezeBooks(books), leases: leases.freeze() }))
     return function* (out): Walk {
       const { writer } = out
@@ -237,6 +272,7 @@ export class Books {
       for (const half of lanes) writer.u32(half)
       out.endItem()
       yield* sessions(out)
+      for (const part of posts) yield* part(out)
       writePacked(writer, partitions.length)
       out.endItem()
       for (const { books, leases } of partitions) {
@@ -256,6 +292,8 @@ export class Books {
     this.wallClock = reader.f64()
     this.resultHash = Hash.restore([reader.u32(), reader.u32()])
     this.sessions = yield* Sessions.read(input, this.freezer)
+    this.out = yield* Outbox.read(input, this.freezer)
+    this.in = yield* Inbox.read(input)
     const partitions = input.count(1)
     for (let i = 0; i < partitions; i++) this.host({ books: yield* readBooks(input, this.freezer), leases: yield* Leases.read(input) })
     input.end()
