@@ -49,7 +49,9 @@ export class Auditor implements User {
     if (!this.#scene.quiet || this.finished || this.#request !== 0) return
     if (this.#page !== undefined || this.#pages.length > 0) this.#askPage(asking)
     else {
-      this.#topicsLeft = this.#scene.workload.topics.map((topic) => topic.name)
+      const { topics, deadLetter } = this.#scene.workload
+      // The dead-letter topic last: by then nothing is on its way to it.
+      this.#topicsLeft = [...topics, ...(deadLetter === undefined ? [] : [deadLetter])].map((topic) => topic.name)
       this.#askCounts(asking)
     }
   }
@@ -85,7 +87,7 @@ export class Auditor implements User {
     for (const { partition, body } of answers) {
       const counts = decode(countsAnswer, body)
       const later = this.#scene.workload.wallTrusted ? counts.scheduled + counts.retrying : 0
-      const left = counts.blocked + counts.waiting + counts.active + later
+      const left = counts.blocked + counts.waiting + counts.active + counts.posting + later
       if (left > 0) {
         this.#last = `${left} jobs of ${topic} partition ${partition} have not ended: ${JSON.stringify(counts)}`
         this.#pages.length = 0

@@ -26,6 +26,7 @@ import type { Setup } from './setup.ts'
 import { SimClient, type User } from './sim-client.ts'
 import { Strangers } from './strangers.ts'
 import { Twins } from './twins.ts'
+import { Undertaker } from './undertaker.ts'
 import { Vandal } from './vandal.ts'
 import { Worker } from './worker.ts'
 
@@ -77,7 +78,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#users = setup.users
     this.world = new World(setup.world, this)
     this.history = new History(() => this.world.now)
-    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now, () => this.#live(), setup.plan.recovery.recoverEveryMs > 0)
+    this.checkers = new Checkers(this.history, (client) => this.#clientByName.get(client)?.state === 'up', setup.plan.clocks.driftMax, () => this.world.now, () => this.#live(), setup.plan.recovery.recoverEveryMs > 0, setup.workload.deadLetter?.name)
     this.#disks = new DiskGuard(this.checkers.log)
     this.#recoveries = new Recoveries(this.checkers.log, this.checkers.recovery, this.checkers.report)
     this.coverage = new FaultCoverage({ leaders: this.checkers.leaders.latest, identityOf: (node) => this.#disks.identityOf(node) })
@@ -96,10 +97,12 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
       const topic = setup.workload.topics[i % setup.workload.topics.length]!.name
       this.#addClient(`worker-${i}`, (random) => new Worker(this.scene, `worker-${i}`, topic, random))
     }
+    const { deadLetter } = setup.workload
     this.#addClient('auditor', () => this.auditor)
     if (setup.plan.clients.garbageEveryMs > 0) this.#addVandal(setup.plan.clients.garbageEveryMs)
     if (setup.plan.members.strangersEveryMs > 0) this.#strangers = new Strangers(this.world, setup.strangersName, seeds, parts.replica)
     if (setup.plan.members.drainEveryMs + setup.plan.members.forgetEveryMs > 0) this.#addClient('operator', () => this.#operations.operator)
+    if (deadLetter !== undefined) this.#addClient('undertaker', (random) => new Undertaker(this.scene, deadLetter.name, random))
     this.world.schedule(setup.faultsAtMs, this, Act.faults)
     this.world.schedule(AUDIT_EVERY_MS, this, Act.audit)
   }

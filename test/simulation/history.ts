@@ -33,6 +33,14 @@ export interface HeldLease {
   readonly attempt: number
 }
 
+/** A job of the dead-letter topic as a user sees it: which job it says that it was. */
+export interface Letter {
+  readonly job: JobName
+  readonly was: JobName
+  /** As in a lease. */
+  readonly attempt: number
+}
+
 export type EndHow = 'complete' | 'fail' | 'release'
 
 /** Told as it happens; the checkers listen. */
@@ -45,6 +53,10 @@ export interface HistoryListener {
   letGo?(lease: HeldLease, why: EndHow | 'lost' | 'died'): void
   /** A complete, fail or release has its outcome; `ok` or an error's code. */
   ended?(lease: HeldLease, how: EndHow, code: string): void
+  /** A worker failed the job for good, and was told so: from now on it is dead. */
+  failedForGood?(lease: HeldLease): void
+  /** A user got a job of the dead-letter topic. */
+  exhumed?(letter: Letter): void
   /** A final reading of a job's state by query; undefined where the cluster does not know the job. */
   state?(job: JobName, state: number | undefined): void
 }
@@ -106,6 +118,14 @@ export class History {
 
   ended(lease: HeldLease, how: EndHow, code: string): void {
     for (const listener of this.#listeners) listener.ended?.(lease, how, code)
+  }
+
+  failedForGood(lease: HeldLease): void {
+    for (const listener of this.#listeners) listener.failedForGood?.(lease)
+  }
+
+  exhumed(letter: Letter): void {
+    for (const listener of this.#listeners) listener.exhumed?.(letter)
   }
 
   state(job: JobName, state: number | undefined): void {

@@ -10,6 +10,7 @@ import { never } from '@horus/core/units'
 import { type Attempt, jobName, payloadOf } from './history.ts'
 import type { Scene } from './scene.ts'
 import type { Asking, User } from './sim-client.ts'
+import { TopicMaker } from './topic-maker.ts'
 
 /** Adds without an answer at a time; more wait. */
 export const OPEN_MAX = 24
@@ -30,6 +31,7 @@ export class Publisher implements User {
   readonly #scene: Scene
   readonly #name: string
   readonly #random: Random
+  readonly #topics: TopicMaker
   readonly #open = new Map<number, readonly Attempt[]>()
   /** Keys whose add has no answer yet, or none that says where the job is. */
   readonly #repeats: Repeat[] = []
@@ -44,6 +46,7 @@ export class Publisher implements User {
     this.#scene = scene
     this.#name = name
     this.#random = random
+    this.#topics = new TopicMaker(scene.workload)
   }
 
   /** Nothing is open, and the adds of the calm phase have been acknowledged. */
@@ -55,18 +58,17 @@ export class Publisher implements User {
     return `${this.#name}: ${this.#open.size} adds open, ${this.#repeats.length} to repeat, ${this.#calmAdds} added since the faults ended, last failure: ${this.#lastFailure}`
   }
 
-  /** Whoever comes first makes the topics, with as many partitions as the run wants. */
   begin(now: Now, asking: Asking): void {
-    const { topics, timeoutMs } = this.#scene.workload
-    for (const topic of topics) asking.ask({ kind: 'locate', request: asking.request(), topic: topic.name, create: true, partitions: topic.partitions, timeoutMs })
+    this.#topics.begin(asking)
     this.#plan(now)
   }
 
   wake(now: Now, asking: Asking): void {
+    this.#topics.wake(now.monotonic, asking)
     const due = this.#scene.calm || now.monotonic >= this.#addAt
     if (due) this.#plan(now)
     else this.wakeAt = Math.min(this.#addAt, now.monotonic + LOOK_MS) as Instant
-    if (!due || this.#open.size >= OPEN_MAX) return
+    if (!due || this.#open.size >= OPEN_MAX || !this.#topics.isDone) return
     const repeat = this.#repeats.shift()
     if (repeat !== undefined) this.#scene.struck('retry', this.#name)
     if (repeat !== undefined) this.#add(repeat.topic, [repeat.key], asking)
@@ -74,7 +76,8 @@ export class Publisher implements User {
     else if (this.#calmAdds === 0 && this.#open.size === 0) this.#add(this.#random.pick(this.#scene.workload.topics).name, [undefined], asking)
   }
 
-  done(_now: Now, request: number, outcome: Outcome): void {
+  done(now: Now, request: number, outcome: Outcome, asking: Asking): void {
+    if (this.#topics.done(now.monotonic, request, outcome, asking)) return
     const attempts = this.#open.get(request)
     if (attempts === undefined) return
     this.#open.delete(request)

@@ -15,6 +15,8 @@ export interface Topic {
 
 export interface Workload {
   readonly topics: readonly Topic[]
+  /** Where jobs of those topics go when they are dead; users add nothing to it themselves. */
+  readonly deadLetter: Topic | undefined
   /** Mean time between two adds of one publisher. */
   readonly addEveryMs: number
   readonly batchMax: number

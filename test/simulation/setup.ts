@@ -6,7 +6,7 @@ import type { ReplicaTuning } from '@horus/core/replica'
 import { SECTOR_BYTES } from '@horus/core/world/device'
 import { drawPlan, type FaultPlan } from '@horus/core/world/faults/plan'
 import { OPEN_MAX } from './publisher.ts'
-import type { Workload } from './scene.ts'
+import type { Topic, Workload } from './scene.ts'
 
 export interface Setup {
   readonly seed: number
@@ -35,7 +35,8 @@ export function drawSetup(seed: number): Setup {
   const size = random.fork()
   const publishers = size.between(1, 3)
   const workers = size.between(2, 4)
-  const workload = drawWorkload(size, plan, publishers, workers)
+  // Drawn apart, so that a seed is the same without it.
+  const workload = { ...drawWorkload(size, plan, publishers, workers), deadLetter: drawDeadLetter(new Random(seed, 0xdead)) }
   return {
     seed,
     nodes,
@@ -60,7 +61,11 @@ function keepsItsNodes({ disk, damage, members }: FaultPlan): boolean {
   return disk.wipeEveryMs + members.joinEveryMs + damage.rotEveryMs + damage.badSectorEveryMs + damage.lostJournalEveryMs === 0
 }
 
-function drawWorkload(random: Random, plan: FaultPlan, publishers: number, workers: number): Workload {
+function drawDeadLetter(random: Random): Topic | undefined {
+  return random.chance(0.4) ? { name: 'dead', partitions: random.pick([1, 1, 2, 3]) } : undefined
+}
+
+function drawWorkload(random: Random, plan: FaultPlan, publishers: number, workers: number): Omit<Workload, 'deadLetter'> {
   const topics = random.between(1, 2)
   const leaseMs = random.between(300, 3000)
   const concurrency = random.pick([1, 4, 16, 50])

@@ -26,6 +26,8 @@ interface Task {
 interface Ending {
   readonly held: HeldLease
   readonly how: EndHow
+  /** The job is dead then, whatever attempts it has left. */
+  readonly forGood: boolean
   readonly ask: (request: number) => void
 }
 
@@ -97,6 +99,7 @@ export class Worker implements User {
     this.#answers.delete(request)
     this.#scene.history.ended(answer.held, answer.how, outcome.kind === 'failed' ? outcome.code : 'ok')
     if (outcome.kind === 'failed' && outcome.retryable) this.#repeats.push(answer)
+    if (outcome.kind !== 'failed' && answer.forGood) this.#bury(answer.held, asking)
   }
 
   leased(now: Now, _worker: WorkerNumber, jobs: readonly LeasedJob[]): void {
@@ -120,6 +123,14 @@ export class Worker implements User {
 
   died(): void {
     for (const task of this.#tasks.values()) this.#scene.history.letGo(task.held, 'died')
+  }
+
+  /** It has somewhere to go from here, and goes there even when it is cancelled in the next moment. */
+  #bury(held: HeldLease, asking: Asking): void {
+    const { deadLetter, timeoutMs } = this.#scene.workload
+    if (deadLetter === undefined) return
+    this.#scene.history.failedForGood(held)
+    if (this.#random.chance(0.3)) asking.ask({ kind: 'cancel', request: asking.request(), topic: this.#topic, partition: held.partition, jobs: [held.number], timeoutMs })
   }
 
   #act(now: Now, key: string, task: Task, asking: Asking): void {
@@ -153,7 +164,7 @@ export class Worker implements User {
   #end(key: string, task: Task, how: EndHow, asking: Asking, ask: (request: number) => void): void {
     this.#tasks.delete(key)
     this.#scene.history.letGo(task.held, how)
-    this.#send({ held: task.held, how, ask }, asking)
+    this.#send({ held: task.held, how, forGood: how === 'fail' && task.intent === 'failForGood', ask }, asking)
   }
 
   #send(ending: Ending, asking: Asking): void {
@@ -166,7 +177,7 @@ export class Worker implements User {
     const task = this.#stale.shift()!
     this.#scene.struck('staleToken', this.#name)
     const { timeoutMs } = this.#scene.workload
-    this.#send({ held: task.held, how: 'complete', ask: (request) => asking.ask({ kind: 'complete', request, lease: task.key, timeoutMs, result: undefined }) }, asking)
+    this.#send({ held: task.held, how: 'complete', forGood: false, ask: (request) => asking.ask({ kind: 'complete', request, lease: task.key, timeoutMs, result: undefined }) }, asking)
   }
 
   #pull(asking: Asking): void {

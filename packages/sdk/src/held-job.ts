@@ -2,6 +2,7 @@
 
 import type { LeasedJob as CoreJob, LeaseLostReason } from '@horus/core/client/api'
 import { FailMode } from '@horus/core/message/command'
+import { type DeadLetter, deadLetterOf } from './dead-letter.ts'
 import type { Engine } from './engine.ts'
 import { HorusError, LeaseLost, PermanentError, RetryLater } from './errors.ts'
 import { jobId } from './job-id.ts'
@@ -79,6 +80,11 @@ export abstract class HeldJob<Input = unknown> {
 
   get headers(): Readonly<Record<string, string>> {
     return (this.#headers ??= Object.fromEntries(this.lease.headers))
+  }
+
+  /** Of a job in a dead-letter topic: which job it was, and why that is dead. Undefined of any other. */
+  get deadLetter(): DeadLetter | undefined {
+    return deadLetterOf(this.headers)
   }
 
   /** Aborts when the job is no longer this worker's: lost lease, cancel, time-out, shutdown. */

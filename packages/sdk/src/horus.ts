@@ -288,7 +288,13 @@ export class Horus implements JobReader, AsyncDisposable {
 
   /** A topic as a whole. Asks nobody; throws InvalidOption for what is no name. */
   topic(name: AnyTopic): Topic {
-    return new Topic(topicName(name), (partitions) => this.#locate(topicName(name), true, partitions, undefined))
+    const topic = topicName(name)
+    return new Topic(topic, {
+      locate: (partitions) => this.#locate(topic, true, partitions, undefined),
+      wish: async (partitions, settings) => {
+        await this.#engine.request((request) => ({ kind: 'topicWish', request, name: topic, partitions, settings, timeoutMs: this.#requestTimeoutMs }))
+      },
+    })
   }
 
   /** What the node that is asked knows of the cluster. Throws Unknown where none answers. */
@@ -360,26 +366,46 @@ export class Horus implements JobReader, AsyncDisposable {
   }
 }
 
+export interface TopicSettings {
+  /** 1 to 4,096, default 1; fixed when the topic is made. */
+  readonly partitions?: number
+  /**
+   * The topic, which must exist, that a job is added to when one of this topic is dead: with its name, payload and headers, and with `deadLetter`, which
+   * tells its id and why it died. The job itself stays here, dead. `null`: none, as at first. Left out, it stays as it is. A dead-letter topic has
+   * none itself: what dies there stays there.
+   */
+  readonly deadLetter?: AnyTopic | null
+}
+
+/** What a topic asks of its client. */
+interface TopicAsking {
+  locate(partitions: number): Promise<readonly PartitionId[]>
+  wish(partitions: number, settings: { readonly deadLetter: string | undefined }): Promise<void>
+}
+
 /** Settings of a topic. */
 export class Topic {
   readonly name: string
-  readonly #locate: (partitions: number) => Promise<readonly PartitionId[]>
+  readonly #asking: TopicAsking
 
-  constructor(name: string, locate: (partitions: number) => Promise<readonly PartitionId[]>) {
+  constructor(name: string, asking: TopicAsking) {
     this.name = name
-    this.#locate = locate
+    this.#asking = asking
   }
 
   /**
-   * Makes the topic where it is not there yet, with 1 to 4,096 `partitions` (default 1), and tells how many it has. Their count is fixed
-   * then: another one for a topic that exists throws InvalidOption.
+   * Makes the topic where it is not there yet, and tells how many partitions it has. Another count than a topic that exists has throws InvalidOption; a
+   * dead-letter topic that is not there, is this one, or has one itself: Refused. A setting counts for jobs that die from a moment later on.
    */
-  async configure(settings: { readonly partitions?: number }): Promise<{ readonly partitions: number }> {
-    const { partitions = 0 } = check('configure', settings, { partitions: whole(1, PARTITIONS_MAX) })
-    const count = (await this.#locate(partitions)).length
+  async configure(settings: TopicSettings): Promise<{ readonly partitions: number }> {
+    const { partitions = 0, deadLetter } = check('configure', settings, { partitions: whole(1, PARTITIONS_MAX), deadLetter: topicOrNone })
+    if (deadLetter !== undefined) await this.#asking.wish(partitions === 0 ? (await this.#asking.locate(0)).length : partitions, { deadLetter: deadLetter ?? undefined })
+    const count = (await this.#asking.locate(partitions)).length
     if (partitions !== 0 && count !== partitions) throw new InvalidOption(`configure: topic ${this.name} has ${count} partitions already, and their count is fixed when a topic is made`)
     return { partitions: count }
   }
 }
+
+const topicOrNone = (value: unknown): string | null => (value === null ? null : topicName(value as AnyTopic))
 
 const NO_BODY = new Uint8Array(0)

@@ -18,7 +18,7 @@ import { type AnyTopic, conform, type JobTypes } from './topic.ts'
 import { unlessAborted } from './wait.ts'
 
 /** What a handler is given. */
-export type Job<Input = unknown> = Pick<HeldJob<Input>, 'id' | 'topic' | 'name' | 'data' | 'attempt' | 'maxAttempts' | 'fencingToken' | 'heldUntil' | 'headers' | 'signal' | 'extend'>
+export type Job<Input = unknown> = Pick<HeldJob<Input>, 'id' | 'topic' | 'name' | 'data' | 'attempt' | 'maxAttempts' | 'fencingToken' | 'heldUntil' | 'headers' | 'deadLetter' | 'signal' | 'extend'>
 
 export type Handler<Input = unknown, Output = unknown> = (job: Job<Input>) => Output | Promise<Output>
 export type Handlers<T extends JobTypes> = { readonly [N in keyof T]?: Handler<T[N]['input'], T[N]['output']> } | Handler<T[keyof T]['input'], T[keyof T]['output']>

@@ -5,6 +5,7 @@
 
 import type { JobOptions } from '../message/command.ts'
 import type { NodeWish } from '../message/client.ts'
+import type { TopicSettings } from '../message/posts.ts'
 import type { Address, FencingToken, Instant, JobNumber, NodeId, PartitionId, ShardId } from '../units.ts'
 
 declare const brand: unique symbol
@@ -76,6 +77,8 @@ export type ClientInput =
   | { readonly kind: 'status'; readonly request: number; readonly timeoutMs: number }
   /** What an operator wants of a node: `wish` is a `NodeWish` of `message/client.ts`. */
   | { readonly kind: 'wish'; readonly request: number; readonly wish: NodeWish; readonly node: NodeId; readonly force: boolean; readonly timeoutMs: number }
+  /** Makes a topic, or gives one that exists these settings; another count of partitions than it has is refused. */
+  | { readonly kind: 'topicWish'; readonly request: number; readonly name: string; readonly partitions: number; readonly settings: TopicSettings; readonly timeoutMs: number }
   /** Hands every lease back, waits for what is unanswered, closes sessions and links. */
   | { readonly kind: 'close'; readonly request: number; readonly timeoutMs: number }
   /** Every socket that had something to read has been read: batches go out. */

@@ -15,7 +15,7 @@ import type { Request, State, Then, Topic } from './state.ts'
 import { beginCommand } from './wire.ts'
 import { openWorker, stopWorker } from './worker.ts'
 
-export type Ask = Extract<ClientInput, { readonly kind: 'add' | 'cancel' | 'work' | 'stopWork' | 'acquire' | 'query' | 'locate' | 'status' | 'wish' }>
+export type Ask = Extract<ClientInput, { readonly kind: 'add' | 'cancel' | 'work' | 'stopWork' | 'acquire' | 'query' | 'locate' | 'status' | 'wish' | 'topicWish' }>
 
 export function takeAsk(s: State, now: Instant, out: ClientOutbox, input: Ask): void {
   if (input.kind === 'stopWork') {
@@ -25,7 +25,7 @@ export function takeAsk(s: State, now: Instant, out: ClientOutbox, input: Ask): 
     return
   }
   if (input.kind === 'status') return startQuery(s, out, input.request, { kind: 'status' }, (now + input.timeoutMs) as Instant)
-  if (input.kind === 'wish') return startQuery(s, out, input.request, input, (now + input.timeoutMs) as Instant)
+  if (input.kind === 'wish' || input.kind === 'topicWish') return startQuery(s, out, input.request, input, (now + input.timeoutMs) as Instant)
   const topic = topicOf(s, input.topic)
   if (topic === undefined) {
     if ('request' in input) done(out, input.request, failure('Backpressure', `more than ${TOPICS_MAX} topics`))

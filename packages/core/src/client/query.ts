@@ -1,9 +1,10 @@
 //! Reads: of a shard's books, through its leader; of the cluster's state, through any node. They change nothing, so they are
 //! simply asked again until their time is up. So are wishes of operators, under a drawn id: one that comes twice is done once.
 
-import { nodeWish, query, type queryAnswer, Query as QueryKind, status } from '../message/client.ts'
+import { nodeWish, query, type queryAnswer, Query as QueryKind, status, topicWish } from '../message/client.ts'
 import { Code } from '../message/command.ts'
-import type { MessageOf } from '../message/layout.ts'
+import { encode, type MessageOf } from '../message/layout.ts'
+import { topicSettings } from '../message/posts.ts'
 import { RegistryCode } from '../message/registry.ts'
 import type { Instant } from '../units.ts'
 import { never } from '../units.ts'
@@ -54,6 +55,7 @@ function encodePart(asked: Query, part: QueryPart): Uint8Array {
   const { about } = asked
   if (about.kind === 'status') return encodeRow(status, { request: part.wire })
   if (about.kind === 'wish') return encodeRow(nodeWish, { request: part.wire, id: asked.id, wish: about.wish, node: about.node, force: about.force })
+  if (about.kind === 'topicWish') return encodeRow(topicWish, { request: part.wire, topic: about.name, partitions: about.partitions, settings: encode(topicSettings, about.settings) })
   const { shard, partition } = part.place!
   return encodeRow(query, { request: part.wire, shard, partition, operation: about.operation, body: about.body })
 }
@@ -90,7 +92,7 @@ export function takeQueryAnswer(s: State, now: Instant, out: ClientOutbox, link:
     if (part.place !== undefined) turnedAway(s, now, s.shards.get(part.place.shard)!, link, message.code, message.code === Code.notLeader ? message.body : NOTHING)
   } else {
     dropQuery(s, asked)
-    done(out, asked.number, asked.about.kind === 'wish' ? refusalOf(message.code) : failure(errorOf(message.code), message.code === Code.notFound ? 'there is no such job' : `the read was refused with code ${message.code}`))
+    done(out, asked.number, isWish(asked) ? refusalOf(message.code) : failure(errorOf(message.code), message.code === Code.notFound ? 'there is no such job' : `the read was refused with code ${message.code}`))
   }
 }
 
@@ -98,6 +100,8 @@ export function takeQueryAnswer(s: State, now: Instant, out: ClientOutbox, link:
 function isNotThereYet({ about }: Query, code: number): boolean {
   return code === Code.notFound && about.kind === 'query' && about.operation !== QueryKind.job
 }
+
+const isWish = ({ about }: Query): boolean => about.kind === 'wish' || about.kind === 'topicWish'
 
 /** Why the registry does not do what an operator wants. */
 function refusalOf(code: number): Failure {
@@ -108,6 +112,12 @@ function refusalOf(code: number): Failure {
       return failure('Refused', 'the node lives: drain it and stop it first')
     case RegistryCode.master:
       return failure('Refused', 'the node is still a master of a shard: it is replaced by another one, where there is one, when it has been dead for the time of --replace-after, or is draining')
+    case RegistryCode.differs:
+      return failure('Refused', 'the topic exists with another number of partitions, which never changes')
+    case RegistryCode.noDeadLetter:
+      return failure('Refused', 'the dead-letter topic does not exist: make it first')
+    case RegistryCode.deadLetterChain:
+      return failure('Refused', 'a dead-letter topic has none itself: what dies there stays there. The topic names itself, or one that has a dead-letter topic, or is the dead-letter topic of another')
     default:
       return failure(errorOf(code), `the registry refused it with code ${code}`)
   }
@@ -116,7 +126,7 @@ function refusalOf(code: number): Failure {
 function finish(s: State, out: ClientOutbox, asked: Query): void {
   dropQuery(s, asked)
   if (asked.about.kind === 'status') done(out, asked.number, { kind: 'status', body: asked.parts[0]!.answer! })
-  else if (asked.about.kind === 'wish') done(out, asked.number, { kind: 'ok' })
+  else if (isWish(asked)) done(out, asked.number, { kind: 'ok' })
   else done(out, asked.number, { kind: 'answered', answers: asked.parts.map((part) => ({ partition: part.place!.partition, body: part.answer! })) })
 }
 
@@ -129,7 +139,7 @@ export function dropQuery(s: State, asked: Query): void {
 
 export function queryTimedOut(s: State, out: ClientOutbox, asked: Query): void {
   dropQuery(s, asked)
-  done(out, asked.number, asked.about.kind === 'wish' ? failure('Unknown', 'no answer came in time: it may have been done') : failure('NoQuorum', 'no leader answered in time'))
+  done(out, asked.number, isWish(asked) ? failure('Unknown', 'no answer came in time: it may have been done') : failure('NoQuorum', 'no leader answered in time'))
 }
 
 /** Questions whose link has gone are asked again; so are those that a relay has swallowed. */

@@ -12,6 +12,7 @@
 
 import type { Heap } from '../heap.ts'
 import type { NodeWish } from '../message/client.ts'
+import type { TopicSettings } from '../message/posts.ts'
 import type { Random } from '../random.ts'
 import type { Address, FencingToken, Instant, JobNumber, LeaseTime, NodeId, PartitionId, SessionNumber, ShardId } from '../units.ts'
 import type { Added, AddItem, ErrorCode, LeasedJob, LinkId, Outcome, WorkerNumber } from './api.ts'
@@ -228,7 +229,7 @@ export interface LeaseGather {
 }
 
 export interface Lookup {
-  readonly kind: 'locate' | 'query' | 'status' | 'wish' | 'probe'
+  readonly kind: 'locate' | 'query' | 'status' | 'wish' | 'topicWish' | 'probe'
   readonly link: LinkId
   readonly sentAt: Instant
   readonly topic: Topic | undefined
@@ -241,6 +242,7 @@ export type Question =
   | { readonly kind: 'query'; readonly topic: Topic; readonly partition: PartitionId | undefined; readonly operation: number; readonly body: Uint8Array }
   | { readonly kind: 'status' }
   | { readonly kind: 'wish'; readonly wish: NodeWish; readonly node: NodeId; readonly force: boolean }
+  | { readonly kind: 'topicWish'; readonly name: string; readonly partitions: number; readonly settings: TopicSettings }
 
 export interface Query {
   readonly timed: 'query'

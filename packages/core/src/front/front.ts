@@ -106,7 +106,8 @@ export class Front {
         outbox.client(connection, connectionTable.encode({ ...status, request: message.request }))
         return
       }
-      case 'nodeWish': {
+      case 'nodeWish':
+      case 'topicWish': {
         const refusal = this.#wishes.ask(now, connection, message, this.#directory)
         if (refusal !== undefined) outbox.client(connection, connectionTable.encode(refusal))
         return

@@ -1,13 +1,13 @@
-//! What operators want of nodes, on its way to the registry: whoever asked is told what came of it.
+//! What operators want of nodes and topics, on its way to the registry: whoever asked is told what came of it.
 
 import type { Now } from '../actor.ts'
-import { type ClientMessage, NodeWish, type nodeWish } from '../message/client.ts'
+import { type ClientMessage, NodeWish, type nodeWish, type topicWish } from '../message/client.ts'
 import { Code } from '../message/command.ts'
 import type { MessageOf } from '../message/layout.ts'
 import type { RegistryWish } from '../message/registry.ts'
 import type { ConnectionId } from '../units.ts'
 
-type WishMessage = MessageOf<typeof nodeWish>
+type WishMessage = MessageOf<typeof nodeWish | typeof topicWish>
 
 /** Who puts a wish to the registry; the ticket comes back with its outcome, later than this returns. */
 export interface WishTaker {
@@ -37,7 +37,9 @@ export class Wishes {
   }
 }
 
-function registryWish({ id, wish, node, force }: WishMessage): RegistryWish | undefined {
+function registryWish(message: WishMessage): RegistryWish | undefined {
+  if (message.kind === 'topicWish') return { kind: 'createTopic', topic: message.topic, partitions: message.partitions, settings: message.settings, births: [] }
+  const { id, wish, node, force } = message
   switch (wish) {
     case NodeWish.drain:
     case NodeWish.undrain:

@@ -61,6 +61,12 @@ export const nodeWish = row(0x6e, 'nodeWish', { request: u32, id: u32, wish: u8,
 export const NodeWish = { drain: 1, undrain: 2, forget: 3 } as const
 export type NodeWish = (typeof NodeWish)[keyof typeof NodeWish]
 
+/**
+ * What an operator wants of a topic: that it is there, with so many partitions, and has these `topicSettings`. Asked and answered like `nodeWish`; of
+ * two wishes about one topic that come at the same time either may be the last.
+ */
+export const topicWish = row(0x6f, 'topicWish', { request: u32, topic: name, partitions: u16, settings: bytes(65_536) })
+
 export const LostReason = { expired: 1, cancelled: 2, unknown: 3 } as const
 
 // ---- queries -------------------------------------------------------------------------------------------------------
@@ -100,4 +106,4 @@ export const relayed = row(0x71, 'relayed', { connection: u53, message: rest })
 export const relayClosed = row(0x72, 'relayClosed', { connection: u53 })
 
 export type ClientMessage = MessageOf<(typeof clientRows)[number]>
-export const clientRows = [locate, located, answer, demand, demandAnswer, deliver, resume, lost, received, beat, beatAnswer, query, queryAnswer, status, nodeWish, relay, relayed, relayClosed] as const
+export const clientRows = [locate, located, answer, demand, demandAnswer, deliver, resume, lost, received, beat, beatAnswer, query, queryAnswer, status, nodeWish, topicWish, relay, relayed, relayClosed] as const

@@ -16,9 +16,9 @@ export const POSTS_BYTES = 256 * 1024
 const POST_BYTES_MAX = 32 * 1024 * 1024
 
 /** `lowest` is the first post that the sender keeps: all before were confirmed in its log. `posts` are numbered from there on. */
-export const posts = row(0xa0, 'posts', { sender: shard, receiver: shard, recovery: u32, lowest: u53, posts: list(record({ kind: u8, body: bytes(POST_BYTES_MAX) }), POSTS_MAX) })
+export const posts = row(0x31, 'posts', { sender: shard, receiver: shard, recovery: u32, lowest: u53, posts: list(record({ kind: u8, body: bytes(POST_BYTES_MAX) }), POSTS_MAX) })
 /** All through `through` are in the receiver's committed log. `own` is the receiver's recovery epoch. */
-export const postsTaken = row(0xa1, 'postsTaken', { receiver: shard, sender: shard, recovery: u32, through: u53, own: u32 })
+export const postsTaken = row(0x32, 'postsTaken', { receiver: shard, sender: shard, recovery: u32, through: u53, own: u32 })
 
 export const postRows = [posts, postsTaken] as const
 export type PostMessage = MessageOf<(typeof postRows)[number]>
