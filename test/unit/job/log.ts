@@ -56,15 +56,23 @@ export const ALL_KNOWN = { knownFrom: 0 as FencingToken, knownThrough: Number.MA
 
 export class TestLog {
   shard = new Shard(SHARD)
-  /** Every entry so far; entry i has index i + 1. */
+  /** Every entry so far; before a recovery entry i has index i + 1. */
   readonly entries: Uint8Array[] = []
   leaseNow = 1000
   wallNow = 1_000_000
   readonly #sequences = new Map<number, number>()
   #partitions = 0
+  /** Behind this the indexes run on: 0, or where a recovery began. */
+  #base = 0
 
   get index(): number {
-    return this.entries.length
+    return this.#base + this.entries.length
+  }
+
+  /** The books go on in another epoch of numbers. */
+  recover(recovery: number): void {
+    this.shard.recover(recovery)
+    this.#base = this.shard.appliedIndex - this.entries.length
   }
 
   append(bytes: Uint8Array): Seen {
@@ -92,8 +100,8 @@ export class TestLog {
     return this.append(logTable.encode({ kind: 'tick', ...this.times, expireThrough: expireThrough as LeaseTime, ...ALL_KNOWN, ...known }))
   }
 
-  openPartition(partition: PartitionId = P, topic = `topic${this.#partitions++}`): Seen {
-    return this.append(logTable.encode({ kind: 'partitionOpen', ...this.times, partition, topic, settings: none }))
+  openPartition(partition: PartitionId = P, topic = `topic${this.#partitions++}`, settings = none): Seen {
+    return this.append(logTable.encode({ kind: 'partitionOpen', ...this.times, partition, topic, settings }))
   }
 
   command(session: number, operation: number, body: Uint8Array, sequence = this.nextSequence(session), lowest = sequence): Answer & { readonly seen: Seen } {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Code, logTable, stampEntry } from '@horus/core/message/command'
-import { decode, MalformedMessage } from '@horus/core/message/layout'
+import { decode, encode, MalformedMessage } from '@horus/core/message/layout'
+import { topicSettings } from '@horus/core/message/posts'
 import { admitted, type NodeRecord, RegistryCode, type RegistryEntry, registryLogTable, topicAnswer } from '@horus/core/message/registry'
 import { Random } from '@horus/core/random'
 import { WISHES_PER_NODE_MAX } from '@horus/core/registry/image'
@@ -10,6 +11,8 @@ import type { Address, ClusterId, LeaseTime, LogIndex, NodeId, ShardId, WallTime
 import { CLUSTER, idOf } from '../names.ts'
 
 const stamps = { leaseNow: 0 as LeaseTime, wallNow: 0 as WallTime }
+const NONE = new Uint8Array(0)
+const deadLetter = (topic: string | undefined): Uint8Array => encode(topicSettings, { deadLetter: topic })
 const record = (i: number, changes: Partial<NodeRecord> = {}): NodeRecord => ({ node: idOf(i), address: `10.0.0.${i}:1` as Address, value: i, zone: '', version: '1', eligible: true, ...changes })
 
 interface Answer { readonly origin: NodeId; readonly request: number; readonly code: number; readonly body: Uint8Array }
@@ -48,7 +51,7 @@ class Log implements RegistryEffects {
   }
 
   create(topic: string, partitions: number, births: readonly { shard: number; masters: readonly NodeId[] }[] = []): readonly number[] {
-    const { code, body } = this.append({ kind: 'createTopic', ...this.asked, topic, partitions, settings: new Uint8Array([1]), births: births.map((birth) => ({ shard: birth.shard as ShardId, masters: birth.masters })) })
+    const { code, body } = this.append({ kind: 'createTopic', ...this.asked, topic, partitions, settings: NONE, births: births.map((birth) => ({ shard: birth.shard as ShardId, masters: birth.masters })) })
     assert.equal(code, Code.ok)
     return decode(topicAnswer, body).shards
   }
@@ -202,9 +205,42 @@ test('a birth that was foreseen for another shard than the one that comes is ign
 test('settings of a topic can change, its shards cannot', () => {
   const log = new Log().found()
   const shards = log.create('a', 2)
-  assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'a', settings: new Uint8Array([7, 8]) }).code, Code.ok)
-  assert.deepEqual(log.registry.topic('a'), { topic: 'a', firstPartition: 1, shards, settings: new Uint8Array([7, 8]) })
+  log.create('d', 2)
+  assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'a', settings: deadLetter('d') }).code, Code.ok)
+  assert.deepEqual(log.registry.topic('a'), { topic: 'a', firstPartition: 1, shards, settings: deadLetter('d'), configuredAt: 4 })
   assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'b', settings: new Uint8Array(0) }).code, Code.notFound)
+})
+
+test('a topic that exists takes the settings it is made with again, and keeps those it has where none are given', () => {
+  const log = new Log().found()
+  log.create('dead', 2)
+  log.create('a', 1)
+  const make = (settings: Uint8Array): number => log.append({ kind: 'createTopic', ...log.asked, topic: 'a', partitions: 1, settings, births: [] }).code
+  const places = (): unknown => log.registry.deadLettersOf(log.registry.topic('a')!)
+  assert.deepEqual(places(), [])
+  assert.equal(make(deadLetter('dead')), Code.ok)
+  assert.deepEqual(places(), [{ partition: 1, shard: 9 }, { partition: 2, shard: 10 }])
+  assert.equal(make(NONE), Code.ok)
+  assert.equal((places() as unknown[]).length, 2)
+  assert.equal(make(deadLetter(undefined)), Code.ok)
+  assert.deepEqual(places(), [])
+  assert.equal(log.registry.topic('a')!.configuredAt, 6)
+})
+
+test('a dead-letter topic exists and has none itself, whoever says so first', () => {
+  const log = new Log().found()
+  for (const topic of ['a', 'b', 'dead']) log.create(topic, 1)
+  const set = (topic: string, to: string): number => log.append({ kind: 'configureTopic', ...log.asked, topic, settings: deadLetter(to) }).code
+  assert.equal(set('a', 'nowhere'), RegistryCode.noDeadLetter)
+  assert.equal(set('a', 'a'), RegistryCode.deadLetterChain)
+  assert.equal(set('a', 'dead'), Code.ok)
+  assert.equal(set('b', 'a'), RegistryCode.deadLetterChain)
+  assert.equal(set('dead', 'b'), RegistryCode.deadLetterChain)
+  assert.equal(set('b', 'dead'), Code.ok)
+  const made = log.append({ kind: 'createTopic', ...log.asked, topic: 'new', partitions: 1, settings: deadLetter('new'), births: [] })
+  assert.equal(made.code, RegistryCode.deadLetterChain)
+  assert.equal(log.registry.topic('new'), undefined)
+  assert.equal(log.append({ kind: 'configureTopic', ...log.asked, topic: 'a', settings: new Uint8Array([9]) }).code, RegistryCode.malformed)
 })
 
 test('entries of the masters themselves only move the index', () => {
@@ -224,9 +260,9 @@ test('a restored snapshot goes on exactly as the original does', () => {
       const kind = random.below(6)
       if (kind === 0) log.admit(record(i, { value: random.below(15) }))
       else if (kind === 1) log.append({ kind: 'forget', ...log.asked, node: idOf(i), force: random.chance(0.5) })
-      else if (kind === 2) log.append({ kind: 'createTopic', ...log.asked, topic: `t${random.below(30)}`, partitions: random.pick([1, 1, 2, 5]), settings: new Uint8Array([i]), births: random.chance(0.5) ? [{ shard: random.between(1, 20) as ShardId, masters: [idOf(i)] }] : [] })
+      else if (kind === 2) log.append({ kind: 'createTopic', ...log.asked, topic: `t${random.below(30)}`, partitions: random.pick([1, 1, 2, 5]), settings: random.chance(0.5) ? deadLetter(`t${random.below(30)}`) : NONE, births: random.chance(0.5) ? [{ shard: random.between(1, 20) as ShardId, masters: [idOf(i)] }] : [] })
       else if (kind === 3) log.append({ kind: 'drain', ...log.asked, node: idOf(i), draining: random.chance(0.7), wish: random.below(100) })
-      else if (kind === 4) log.append({ kind: 'configureTopic', ...log.asked, topic: `t${random.below(30)}`, settings: new Uint8Array([i, i]) })
+      else if (kind === 4) log.append({ kind: 'configureTopic', ...log.asked, topic: `t${random.below(30)}`, settings: deadLetter(random.chance(0.8) ? `t${random.below(30)}` : undefined) })
       else log.append({ kind: 'shardBorn', ...stamps, birth: { shard: random.between(1, 30) as ShardId, masters: [idOf(i), idOf(i + 1)] } })
     }
     for (let k = 0; k < 60; k++) act()
@@ -285,6 +321,8 @@ test('a recovered registry is of the next generation, numbers nothing as a lost 
 const DRAINING_BYTES = 16
 const WISHES_BYTES = 8
 const RECOVERIES_BYTES = 16
+/** Of one topic. */
+const CONFIGURED_BYTES = 8
 
 test('an image that is cut or of a newer format is refused, never half read; an older one is read', () => {
   const log = new Log().found()
@@ -292,13 +330,15 @@ test('an image that is cut or of a newer format is refused, never half read; an 
   log.create('a', 3, [{ shard: 9, masters: [idOf(1)] }])
   const image = log.registry.snapshot()
   for (let length = 0; length < image.length; length++) assert.throws(() => Registry.restore(image.subarray(0, length)), MalformedMessage)
-  // The first format ended with the shards; nobody drained then. The second did not know wishes, the third no recoveries.
-  for (const [format, lacks] of [[1, DRAINING_BYTES + WISHES_BYTES + RECOVERIES_BYTES], [2, WISHES_BYTES + RECOVERIES_BYTES], [3, RECOVERIES_BYTES]] as const) {
-    const older = image.slice(0, -lacks)
+  // The first format ended with the shards; nobody drained then. The second did not know wishes, the third no recoveries, the fourth not since when a topic is as it is.
+  const unknown = image.slice()
+  unknown.fill(0, -CONFIGURED_BYTES)
+  for (const [format, lacks] of [[1, DRAINING_BYTES + WISHES_BYTES + RECOVERIES_BYTES], [2, WISHES_BYTES + RECOVERIES_BYTES], [3, RECOVERIES_BYTES], [4, 0]] as const) {
+    const older = image.slice(0, -lacks - CONFIGURED_BYTES)
     older[0] = format
-    assert.deepEqual(Registry.restore(older).snapshot(), image)
+    assert.deepEqual(Registry.restore(older).snapshot(), unknown)
   }
   const newer = image.slice()
-  newer[0] = 5
-  assert.throws(() => Registry.restore(newer), /format 5/)
+  newer[0] = 6
+  assert.throws(() => Registry.restore(newer), /format 6/)
 })

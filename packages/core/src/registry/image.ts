@@ -7,16 +7,14 @@ import { bytes, encode, type Field, list, MalformedMessage, optional, Reader, re
 import { MASTERS_MAX, type NodeRecord, nodeRecord, PARTITIONS_MAX, SETTINGS_BYTES_MAX } from '../message/registry.ts'
 import type { Address, ClusterId, LogIndex, NodeId, PartitionId, ShardId } from '../units.ts'
 
-/** 2: which nodes are draining, and which are struck, behind all else. 3: what was wished of each node, behind that. 4: which shards were recovered, and which nodes are destroyed. 5: since when topics have their settings. */
+/** 2: which nodes are draining, and which are struck, behind all else. 3: what was wished of each node, behind that. 4: which shards were recovered, and which nodes are destroyed. 5: since when topics have their settings, in their order. */
 const FORMAT = 5
 const FORMAT_OLDEST = 1
 
 const founder = record({ node, address })
 /** Its partitions are numbered from `firstPartition` on, like no other topic's; `shards` are in their order; `settings` are `topicSettings`, since the entry at `configuredAt`. */
-const topicFields = { topic: name, firstPartition: partition, shards: list(shard, PARTITIONS_MAX), settings: bytes(SETTINGS_BYTES_MAX) }
-const topicRecord = record({ ...topicFields, configuredAt: index })
-const topicRecordBefore5: Field<TopicRecord> = { write: topicRecord.write, read: (reader) => ({ ...record(topicFields).read(reader), configuredAt: 0 as LogIndex }) }
-export type TopicRecord = ValueOf<typeof topicRecord>
+const topicRecord = record({ topic: name, firstPartition: partition, shards: list(shard, PARTITIONS_MAX), settings: bytes(SETTINGS_BYTES_MAX) })
+export type TopicRecord = ValueOf<typeof topicRecord> & { readonly configuredAt: LogIndex }
 /** `masters` are the first ones, none while the shard is unborn; `bornAt` is the index of the entry that bore it. */
 const shardRecord = record({ shard, masters: list(node, MASTERS_MAX), bornAt: index, topics: u32 })
 export type ShardRecord = ValueOf<typeof shardRecord>
@@ -68,6 +66,7 @@ export function imageOf(state: RegistryState): Uint8Array {
     ...inOrder(state.recoveries).map((value) => encode(recoveryRecord, value)),
     encode(u53, state.destroyed.size),
     ...[...state.destroyed].map((id) => encode(node, id)),
+    ...inOrder(state.topics).map(({ configuredAt }) => encode(index, configuredAt)),
   ]
   return joined(parts)
 }
@@ -79,8 +78,7 @@ export function readImage(image: Uint8Array): RegistryState {
   if (format < FORMAT_OLDEST || format > FORMAT) throw new MalformedMessage(`a registry of format ${format}, this version reads ${FORMAT_OLDEST} to ${FORMAT}`)
   const { applied, clusterId, generation, founders, nextShard, nextPartition, ...counts } = head.read(reader)
   const nodes = readMap(reader, counts.nodes, nodeRecord, (value) => value.node)
-  const topics = readMap(reader, counts.topics, format < 5 ? topicRecordBefore5 : topicRecord, (value) => value.topic)
-  for (const [topic, value] of topics) topics.set(topic, { ...value, settings: value.settings.slice() })
+  const topicRecords = readMap(reader, counts.topics, topicRecord, (value) => value.topic)
   const shards = readMap(reader, counts.shards, shardRecord, (value) => value.shard)
   const behind = format < 2 ? { draining: 0, struck: 0 } : tail.read(reader)
   const draining = readSet(reader, behind.draining)
@@ -92,6 +90,8 @@ export function readImage(image: Uint8Array): RegistryState {
   }
   const recoveries = readMap(reader, format < 4 ? 0 : u53.read(reader), recoveryRecord, (value) => value.shard)
   const destroyed = readSet(reader, format < 4 ? 0 : u53.read(reader))
+  const topics = new Map<string, TopicRecord>()
+  for (const [topic, value] of topicRecords) topics.set(topic, { ...value, settings: value.settings.slice(), configuredAt: format < 5 ? (0 as LogIndex) : index.read(reader) })
   if (reader.left > 0) throw new MalformedMessage(`${reader.left} bytes too many behind a registry`)
   return { applied, clusterId, generation, founders, nextShard, nextPartition, nodes, draining, wishes, struck, destroyed, topics, shards, recoveries }
 }
