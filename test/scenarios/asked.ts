@@ -6,7 +6,7 @@ import { jobsAnswer, jobsQuery, JobState, NodeWish, Query, statusBody } from '@h
 import { decode, encode, type ValueOf } from '@horus/core/message/layout'
 import type { ShardId } from '@horus/core/units'
 import type { ClusterStage } from './cluster.ts'
-import { type Commands, holds, jobOptions, noSuchClaim, option, plain } from './commands.ts'
+import { type Commands, holds, jobOptions, noSuchClaim, option, plain, textOption } from './commands.ts'
 import type { Ledger, Person } from './person.ts'
 import { StoryError } from './story.ts'
 
@@ -30,7 +30,12 @@ export class Asked {
   }
 
   add(actions: Commands): void {
-    actions.set('topic', (name, topic, partitions) => this.#ask(name, (person) => person.createTopic(topic!, Number(partitions ?? 1))))
+    actions.set('topic', (name, topic, ...words) => this.#ask(name, (person) => {
+      const partitions = Number(plain(words)[0] ?? 1)
+      const deadLetter = textOption(words, 'dead')
+      if (deadLetter === undefined) person.createTopic(topic!, partitions)
+      else person.configureTopic(topic!, partitions, deadLetter)
+    }))
     actions.set('add', (name, topic, ...words) => this.#ask(name, (person) => person.add(topic!, plain(words), jobOptions(words), option(words, 'timeout'))))
     actions.set('work', (name, topic, ...words) => this.#ask(name, (person) => person.work(topic!, option(words, 'at') ?? 1, option(words, 'lease') ?? LEASE_MS)))
     actions.set('acquire', (name, topic, ...words) => this.#ask(name, (person) => person.acquire(topic!, option(words, 'max') ?? 1, option(words, 'lease') ?? LEASE_MS, option(words, 'wait') ?? 0)))

@@ -4,6 +4,7 @@ import type { Now } from '@horus/core/actor'
 import type { AddItem, ClientInput, ErrorCode, LeasedJob, LeaseInput, LeaseKey, LeaseLostReason, Outcome, WorkerNumber } from '@horus/core/client/api'
 import { NodeWish } from '@horus/core/message/client'
 import { FailMode, type JobOptions } from '@horus/core/message/command'
+import { DeadLetterHeader } from '@horus/core/message/posts'
 import { type Instant, type JobNumber, never, type NodeId, type PartitionId } from '@horus/core/units'
 import type { Asking, User } from '../simulation/sim-client.ts'
 import { StoryError } from './story.ts'
@@ -18,20 +19,22 @@ export type Tell = (what: string) => void
 export class Ledger {
   readonly added = new Map<number, string>()
   readonly completed = new Map<number, string>()
-  readonly #tokens = new Map<number, number[]>()
+  /** `partition/number` */
+  readonly #tokens = new Map<string, number[]>()
 
   /** Which lease of the job this is, from 1. Tokens only rise, or they would be no fence. */
-  lease(job: number, token: number): number {
-    const tokens = this.#tokens.get(job) ?? []
-    this.#tokens.set(job, tokens)
+  lease(job: number, token: number, partition: number): number {
+    const name = `${partition}/${job}`
+    const tokens = this.#tokens.get(name) ?? []
+    this.#tokens.set(name, tokens)
     const known = tokens.indexOf(token)
     if (known >= 0) return known + 1
     if (token < (tokens.at(-1) ?? 0)) throw new Error(`job ${job} was leased under a token that is lower than the one before`)
     return tokens.push(token)
   }
 
-  leases(job: number): number {
-    return this.#tokens.get(job)?.length ?? 0
+  leases(job: number, partition = 1): number {
+    return this.#tokens.get(`${partition}/${job}`)?.length ?? 0
   }
 }
 
@@ -56,6 +59,13 @@ export class Person implements User {
   ask(make: (request: number) => ClientInput, done: (outcome: Outcome) => void): void {
     this.#asks.push({ make, done })
     this.wakeAt = 0 as Instant
+  }
+
+  /** With a dead-letter topic, also where the topic exists. */
+  configureTopic(topic: string, partitions: number, deadLetter: string): void {
+    this.ask((request) => ({ kind: 'topicWish', request, name: topic, partitions, settings: { deadLetter }, timeoutMs: TIMEOUT_MS }), (outcome) => {
+      this.#tell(`dead jobs of ${topic} go to ${deadLetter}: ${outcome.kind === 'ok' ? 'done' : failed(outcome)}`)
+    })
   }
 
   createTopic(topic: string, partitions: number): void {
@@ -90,7 +100,7 @@ export class Person implements User {
   /** `which` is the lease of that job, from 1 as they were handed out here; the last one where it is left out. */
   end(how: 'complete' | 'fail' | 'release' | 'extend', job: number, which: number | undefined, detail: { readonly mode?: keyof typeof FailMode; readonly after?: number }): void {
     const own = this.#leases.filter((lease) => lease.number === job)
-    const lease = which === undefined ? own.at(-1) : own.find((each) => this.#ledger.lease(job, each.token) === which)
+    const lease = which === undefined ? own.at(-1) : own.find((each) => this.#ledger.lease(job, each.token, each.partition) === which)
     if (lease === undefined) throw new StoryError(`${this.name} never had job ${job}`)
     const key: LeaseKey = { worker: lease.worker, partition: lease.partition, number: lease.number, token: lease.token }
     this.ask((request) => leaseInput(how, request, key, detail), (outcome) => {
@@ -139,9 +149,15 @@ export class Person implements User {
   #hold(jobs: readonly LeasedJob[]): void {
     for (const job of jobs) {
       this.#leases.push(job)
-      this.#tell(`has job ${job.number} "${new TextDecoder().decode(job.payload)}", lease ${this.#ledger.lease(job.number, job.token)}, attempt ${job.attempt} of ${job.maxAttempts}`)
+      this.#tell(`has job ${job.number} "${new TextDecoder().decode(job.payload)}", lease ${this.#ledger.lease(job.number, job.token, job.partition)}, attempt ${job.attempt} of ${job.maxAttempts}${wasText(job)}`)
     }
   }
+}
+
+/** What a job of a dead-letter topic says of the job that it was. */
+function wasText({ headers }: LeasedJob): string {
+  const [topic, id, reason] = [DeadLetterHeader.topic, DeadLetterHeader.id, DeadLetterHeader.reason].map((name) => headers.find((header) => header[0] === name)?.[1])
+  return id === undefined ? '' : `, which was ${id} of ${topic}: ${reason}`
 }
 
 function leaseInput(kind: LeaseInput['kind'], request: number, lease: LeaseKey, { mode, after }: { readonly mode?: keyof typeof FailMode; readonly after?: number }): LeaseInput {

@@ -20,7 +20,7 @@ test('a job goes from add over acquire to complete', () => {
   assert.deepEqual([done.code, done.lost], [Code.ok, []])
   assert.equal(log.job(1)!.state, JobState.completed)
   assert.deepEqual(log.job(1)!.result, bytesOf('ok'))
-  assert.deepEqual({ ...log.shard.counts(P) }, { scheduled: 0, blocked: 0, waiting: 1, active: 0, retrying: 0, completed: 2, cancelled: 0, dead: 0 })
+  assert.deepEqual({ ...log.shard.counts(P) }, { scheduled: 0, blocked: 0, waiting: 1, active: 0, retrying: 0, completed: 2, cancelled: 0, dead: 0, posting: 0 })
 })
 
 test('where a job waits its age is never 0, whatever the clock says', () => {

@@ -315,7 +315,7 @@ export class Shard extends Books {
     const partition = add && this.byNumber.get(add.letter.partition)
     const taken = add !== undefined && partition !== undefined && partition.books.fits(add.letter.names, add.segments) && this.in.take(entry, this.recovery)
     this.resultHash.number(entry.sender).number(entry.sequence).word(taken ? 1 : 0)
-    if (taken && !this.in.isRepeat(subjectOf(add.letter), this.wallClock)) {
+    if (taken && !this.in.isRepeat(entry, subjectOf(add.letter), this.wallClock)) {
       const { first, added } = partition.books.add(add.letter.names, add.segments, index, this.wallClock)
       this.resultHash.number(first)
       if (added > 0) return

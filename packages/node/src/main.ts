@@ -18,6 +18,7 @@ const VERBS: Readonly<Record<string, Verb>> = {
   leave: { usage: 'leave [NODE]', help: 'drain a node, and let it leave the cluster for good', load: () => import('./cli/nodes.ts').then((verbs) => verbs.leave) },
   forget: { usage: 'forget NODE', help: 'strike a node that does not come back', load: () => import('./cli/nodes.ts').then((verbs) => verbs.forget) },
   recover: { usage: 'recover --data DIR --destroyed NODE[,NODE]', help: 'go on with the last copy, when all other masters are lost for ever', load: () => import('./cli/recover.ts').then((verbs) => verbs.recover) },
+  topic: { usage: 'topic TOPIC', help: 'make a topic, or change its settings', load: () => import('./cli/topic.ts') },
   add: { usage: 'add TOPIC NAME [JSON]', help: 'add a job, or those of a file', load: () => import('./cli/add.ts') },
   work: { usage: "work TOPIC --exec 'command'", help: 'run a command for each job', load: () => import('./cli/work.ts') },
   job: { usage: 'job TOPIC ID', help: 'one job', load: () => import('./cli/jobs.ts').then((verbs) => verbs.job) },

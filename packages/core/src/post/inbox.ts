@@ -57,10 +57,13 @@ export class Inbox {
     return true
   }
 
-  /** Whether a post about this came before, under whatever number. With more than can be remembered the new ones are not. */
-  isRepeat(subject: string, wallNow: number): boolean {
+  /**
+   * Whether a post about this came before under another number: only a sender that was recovered may say it twice. With more than can be
+   * remembered the new ones are not.
+   */
+  isRepeat({ recovery }: PostNumber, subject: string, wallNow: number): boolean {
     this.#subjects.forget(wallNow)
-    if (this.#subjects.find(subject) !== undefined) return true
+    if (recovery > 0 && this.#subjects.find(subject) !== undefined) return true
     if (this.#subjects.fits(1)) this.#subjects.remember(subject, 1, wallNow)
     return false
   }
