@@ -187,7 +187,10 @@ export class Worker implements User {
   }
 
   #drawIntent(): Intent {
-    if (this.#scene.calm || !this.#random.chance(this.#scene.workload.mischief)) return 'complete'
+    const { mischief, deadLetter } = this.#scene.workload
+    if (this.#scene.calm) return 'complete'
+    if (deadLetter !== undefined && this.#random.chance(DEATH_CHANCE)) return 'failForGood'
+    if (!this.#random.chance(mischief)) return 'complete'
     return this.#random.pick(MISCHIEF)
   }
 
@@ -198,6 +201,8 @@ export class Worker implements User {
   }
 }
 
+/** Where dead jobs go somewhere, so many die at least. */
+const DEATH_CHANCE = 0.1
 const MISCHIEF: readonly Intent[] = ['fail', 'fail', 'failForGood', 'release', 'extend', 'silent']
 
 function keyOf(lease: { readonly partition: number; readonly number: number; readonly token: number }): string {

@@ -59,6 +59,7 @@ export class DeadLettersChecker implements Checker, CommittedListener {
   rewound(shard: ShardId): void {
     this.#before = { shard, posts: this.#posts.get(shard) ?? new Set() }
     this.#posts.delete(shard)
+    for (const name of this.#entries) if (name.startsWith(`${shard}/`)) this.#entries.delete(name)
   }
 
   recovered(): void {
