@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Child } from '@horus/node/local/children'
 import { until } from '@horus/node/local/until'
+import { Horus } from '@horus/sdk'
 import { horus, MAIN, makeFolder, node } from './harness.ts'
 
 const EXAMPLE = fileURLToPath(new URL('./examples/worker.js', import.meta.resolve('@horus/sdk')))
@@ -49,6 +50,23 @@ test('a command is a worker: data on its input, exit code decides, output is the
   assert.equal(dead.error?.message, 'exit code 3: broken')
   worker.process.kill('SIGTERM')
   assert.equal((await worker.ended).code, 0)
+})
+
+test('a job that dies is added to the dead-letter topic, and tells there what it was', { timeout: 60_000 }, async (t) => {
+  const { address } = await node(t, '--data', join(makeFolder(), 'data'), '--cluster', 'shop')
+  const at = ['--node', address, '--cluster', 'shop']
+  assert.match((await horus('topic', 'orders', '--dead-letter', 'buried', ...at)).errors, /does not exist: make it first/)
+  for (const words of [['buried', '--partitions', '2'], ['orders', '--dead-letter', 'buried']]) assert.equal((await horus('topic', ...words, ...at)).code, 0)
+  const worker = new Child(MAIN, { args: ['work', 'orders', '--exec', 'exit 3', ...at] })
+  t.after(() => worker.kill())
+  const id = (await horus('add', 'orders', 'bill', '{"a":1}', '--options', '{"maxAttempts":1}', ...at)).output.trim()
+  await jobOnce('orders', id, at, (job) => job.state === 'dead')
+  const client = await Horus.connect({ cluster: 'shop', seeds: [address] })
+  t.after(() => client.close())
+  const [job] = await client.acquire('buried', { max: 1, wait: '30s' })
+  assert.deepEqual([job!.name, job!.data, job!.deadLetter!.topic, job!.deadLetter!.id, job!.deadLetter!.reason.message], ['bill', { a: 1 }, 'orders', id, 'exit code 3'])
+  await job!.complete()
+  worker.process.kill('SIGTERM')
 })
 
 test('the same idempotency key gets the same job', { timeout: 60_000 }, async (t) => {

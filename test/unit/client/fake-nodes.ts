@@ -108,7 +108,7 @@ export abstract class FakeNodes {
   #take(link: LinkId, at: Address, message: Seen): void {
     if (message.kind === 'locate') return this.#locate(link, message)
     if (message.kind === 'status') return this.#reply(link, queryAnswer, { request: message.request, code: Code.ok, body: new Uint8Array([7]) })
-    if (message.kind === 'nodeWish') return this.wishCode === undefined ? undefined : this.#reply(link, queryAnswer, { request: message.request, code: this.wishCode, body: new Uint8Array(0) })
+    if (message.kind === 'nodeWish' || message.kind === 'topicWish') return this.wishCode === undefined ? undefined : this.#reply(link, queryAnswer, { request: message.request, code: this.wishCode, body: new Uint8Array(0) })
     const unreachable = this.down.has(this.leader) || (at !== this.leader && this.silent.has(this.leader))
     if (message.kind === 'command') {
       if (unreachable || this.mode === 'notLeader') return this.#answer(link, message, Code.notLeader, new Uint8Array(0))

@@ -100,7 +100,7 @@ export class TestLog {
     return this.append(logTable.encode({ kind: 'tick', ...this.times, expireThrough: expireThrough as LeaseTime, ...ALL_KNOWN, ...known }))
   }
 
-  openPartition(partition: PartitionId = P, topic = `topic${this.#partitions++}`, settings = none): Seen {
+  openPartition(partition: PartitionId = P, topic = `topic${this.#partitions++}`, settings: Uint8Array = none): Seen {
     return this.append(logTable.encode({ kind: 'partitionOpen', ...this.times, partition, topic, settings }))
   }
 

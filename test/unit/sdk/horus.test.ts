@@ -2,6 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { NodeWish } from '@horus/core/message/client'
 import { Operation } from '@horus/core/message/command'
+import { decode } from '@horus/core/message/layout'
+import { topicSettings } from '@horus/core/message/posts'
 import { RegistryCode } from '@horus/core/message/registry'
 import { Horus, HorusError, jobTopic, LeaseLost, PermanentError, RetryLater, type StandardSchema, type Worker } from '@horus/sdk'
 import { A, B } from '../client/fake-nodes.ts'
@@ -64,6 +66,19 @@ test('a node is drained and forgotten by its id; what the cluster refuses is tol
   await assert.rejects(horus.forget(id), withCode('Refused'))
   await assert.rejects(horus.drain('10.0.0.1:6470'), withCode('InvalidOption'))
 }))
+
+test('a topic is given a dead-letter topic, or none; what the registry refuses is told', () => withHorus(async (horus, nodes) => {
+  assert.deepEqual(await horus.topic('orders').configure({ deadLetter: jobTopic('dead') }), { partitions: 2 })
+  await horus.topic('orders').configure({ partitions: 2, deadLetter: null })
+  await horus.topic('orders').configure({ partitions: 2 })
+  const said = nodes.messages('topicWish').map(({ topic, partitions, settings }) => [topic, partitions, decode(topicSettings, settings).deadLetter])
+  assert.deepEqual(said, [['orders', 2, 'dead'], ['orders', 2, undefined]])
+  for (const [code, why] of [[RegistryCode.noDeadLetter, /make it first/], [RegistryCode.deadLetterChain, /has none itself/], [RegistryCode.differs, /number of partitions/]] as const) {
+    nodes.wishCode = code
+    await assert.rejects(horus.topic('orders').configure({ deadLetter: 'dead' }), (error: Error) => withCode('Refused')(error) && why.test(error.message))
+  }
+  await assert.rejects(horus.topic('orders').configure({ deadLetter: '' }), withCode('InvalidOption'))
+}, 2))
 
 test('RetryLater names the delay', () => withHorus(async (horus, nodes) => {
   const worker = horus.work('orders', (job) => {
