@@ -61,8 +61,8 @@ export const BOOK_MUTANTS: readonly Mutant[] = [
   {
     name: 'a lease that nobody had counts against its job',
     file: 'shard.ts',
-    find: 'if (had) books.loseLease',
-    replace: 'if (had || lease.token > 0) books.loseLease',
+    find: 'if (!had) books.putBack',
+    replace: 'if (lease.token < 0) books.putBack',
   },
   {
     name: 'sessions that are made up are remembered',

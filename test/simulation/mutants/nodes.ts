@@ -12,7 +12,7 @@ export const NODE_MUTANTS: readonly Mutant[] = [
   {
     name: 'a copy that was given up is met by silence',
     file: 'replica.ts',
-    find: 'this.#copies.isGone(message.shard, message.to)) return this.#tellGone(from, message)',
+    find: 'this.#copies.isGone(message.shard, message.to)) return this.#o.send(from, linkTable.encode(goneAnswer(message, this.#now, this.#journal.freeBytes)))',
     replace: 'this.#copies.isGone(message.shard, message.to)) return',
   },
   {
