@@ -118,6 +118,7 @@ export class Auditor implements User {
 
   #ask(kind: 'counts' | 'jobs', topic: string, partition: PartitionId | undefined, operation: number, body: Uint8Array, asking: Asking): void {
     this.#request = asking.request()
+    this.#scene.history.beginReading()
     this.#asked.set(this.#request, kind)
     asking.ask({ kind: 'query', request: this.#request, topic, partition, operation, body, timeoutMs: this.#scene.workload.timeoutMs })
   }

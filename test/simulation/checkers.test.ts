@@ -96,6 +96,20 @@ test('a run in which all goes well breaks nothing', () => {
   assert.equal(broken(s), undefined)
 })
 
+test('I3: a job that was completed before its state was asked for is not active, one that was completed meanwhile may have been', () => {
+  for (const isBefore of [true, false]) {
+    const s = scene()
+    for (const who of [one, two]) s.checkers.observed(who, addEntry(1, [1]))
+    s.history.acknowledged(s.history.attempt('a', 't', undefined), job(1), false)
+    s.history.leased(lease('a', 1, 2, 1))
+    if (!isBefore) s.history.beginReading()
+    s.history.ended(lease('a', 1, 2, 1), 'complete', 'ok')
+    if (isBefore) s.history.beginReading()
+    s.history.state(job(1), JobState.active)
+    assert.equal(broken(s), isBefore ? 'I3' : undefined)
+  }
+})
+
 test('I1: an add that is acknowledged before any node applied it', () => {
   const s = scene()
   s.history.acknowledged(s.history.attempt('a', 't', undefined), job(1), false)

@@ -1,6 +1,7 @@
 //! What the users of a simulated cluster know for certain: which adds they sent and what they were told, which leases they
 //! held and until when they believed in them. Kept outside of the processes, so that it outlives their crashes.
 
+import { JobState } from '@horus/core/message/client'
 import type { FencingToken, JobNumber, NodeId, PartitionId } from '@horus/core/units'
 
 /** One item of one add that a user sent; its number is written into the payload, so that it is known wherever it shows up. */
@@ -68,6 +69,8 @@ export class History {
   /** What the operator was told last of nodes: whether they drain. Nodes of which he cannot know it are left out. */
   readonly draining = new Map<NodeId, boolean>()
   readonly #listeners: HistoryListener[] = []
+  /** Jobs whose end a worker was told of while states were being read, and what they are since: the reading may be from before. */
+  #endedSince: Map<JobName, JobState> | undefined
   readonly #now: () => number
 
   constructor(now: () => number) {
@@ -117,10 +120,12 @@ export class History {
   }
 
   ended(lease: HeldLease, how: EndHow, code: string): void {
+    if (how === 'complete' && code === 'ok') this.#endedSince?.set(lease.job, JobState.completed)
     for (const listener of this.#listeners) listener.ended?.(lease, how, code)
   }
 
   failedForGood(lease: HeldLease): void {
+    this.#endedSince?.set(lease.job, JobState.dead)
     for (const listener of this.#listeners) listener.failedForGood?.(lease)
   }
 
@@ -128,8 +133,13 @@ export class History {
     for (const listener of this.#listeners) listener.exhumed?.(letter)
   }
 
+  /** States that were asked for before this say nothing any more. */
+  beginReading(): void {
+    this.#endedSince = new Map()
+  }
+
   state(job: JobName, state: number | undefined): void {
-    for (const listener of this.#listeners) listener.state?.(job, state)
+    for (const listener of this.#listeners) listener.state?.(job, this.#endedSince?.get(job) ?? state)
   }
 }
 
