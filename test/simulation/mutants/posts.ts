@@ -18,8 +18,8 @@ export const POST_MUTANTS: readonly Mutant[] = [
   {
     name: 'post not sent again',
     file: 'lead/post-office.ts',
-    find: '    if (!moved && now.monotonic < sending.resendAt) return\n',
-    replace: '    if (!moved && now.monotonic < (sending.resendAt = Infinity)) return\n',
+    find: '    if (!moved && !isRead && now.monotonic < sending.resendAt) return\n',
+    replace: '    if (!moved && !isRead && now.monotonic < (sending.resendAt = Infinity)) return\n',
   },
   {
     name: 'inbox not in the snapshot',

@@ -254,3 +254,13 @@ test('the log knows the term of each entry, wherever it was cut', () => {
   log.trim(5 as LogIndex)
   assert.deepEqual([log.first, log.last, log.lastTerm], [6, 5, 2])
 })
+
+test('an entry that the disk could not give a follower is asked for again when that leads', () => {
+  const records = [record(1, 1, entryOf(1)), record(2, 1, entryOf(2))]
+  const bench = new Bench({ records, recovered: { lastIndex: 2 as LogIndex, terms: [{ index: 1, term: 1 }] as never, hardState: { term: 1, vote: undefined, self: 1, epoch: 1, commit: 0, extra: new Uint8Array() } as never } })
+  bench.input({ kind: 'unreadable', index: 2 as LogIndex })
+  bench.elect()
+  const first = bench.take('append').find(({ to }) => to === 2)!
+  bench.message('appendAnswer', 2, { term: 2, round: first.round, accepted: false, match: 0, reached: 2, hintIndex: 0, hintTerm: 0 })
+  assert.deepEqual(bench.take('append').map((append) => [append.to, append.prevIndex, append.entries.length]), [[2, 0, 3]])
+})

@@ -200,7 +200,8 @@ test('what waits for a payload or for an answer is sent again in time, less and 
     for (const { message } of letters) assert.equal((message as Posts).posts.length, POSTS_MAX)
   }
   const gaps = sentAt.slice(1).map((time, i) => time - sentAt[i]!)
-  assert.ok(sentAt[0]! <= RESEND_MS_MIN && gaps.every((gap, i) => gap >= (gaps[i - 1] ?? 0)) && Math.max(...gaps) === RESEND_MS_MAX, gaps.join())
+  assert.equal(sentAt[0], 0, 'at once when it was read: it may be gone from memory again before its time')
+  assert.ok(gaps.every((gap, i) => gap >= (gaps[i - 1] ?? 0)) && Math.max(...gaps) === RESEND_MS_MAX, gaps.join())
   pair.run()
   assert.equal(pair.b.arrived(DEAD).length, POSTS_MAX + 6)
 })

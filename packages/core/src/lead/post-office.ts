@@ -70,6 +70,8 @@ interface Sending {
   waitMs: number
   /** An entry that confirms this far is under way. */
   confirming: number
+  /** The entry that is being read for the first post; 0 for none. */
+  reading: LogIndex
 }
 
 interface Taking {
@@ -174,11 +176,13 @@ export class PostOffice {
     const { books, shard } = this.#desk
     const confirmed = books.outbox.confirmed(receiver)
     let sending = this.#sending.get(receiver)
-    if (sending === undefined) this.#sending.set(receiver, (sending = { confirmed: -1, resendAt: 0, waitMs: RESEND_MS_MIN, confirming: 0 }))
+    if (sending === undefined) this.#sending.set(receiver, (sending = { confirmed: -1, resendAt: 0, waitMs: RESEND_MS_MIN, confirming: 0, reading: 0 as LogIndex }))
     const moved = sending.confirmed !== confirmed
-    if (!moved && now.monotonic < sending.resendAt) return
-    const posts = this.#gather(receiver)
-    // Its payload is being read: tried again when that has come, or in time.
+    // At once when it was read: a moment later it may have left the cache.
+    const isRead = sending.reading > 0 && this.#desk.entry(sending.reading) !== undefined
+    if (!moved && !isRead && now.monotonic < sending.resendAt) return
+    const { posts, missing } = this.#gather(receiver)
+    sending.reading = posts.length === 0 ? missing : (0 as LogIndex)
     if (posts.length > 0) {
       sending.confirmed = confirmed
       this.#desk.send(receiver, { kind: 'posts', sender: shard, receiver, recovery: books.recovery, lowest: confirmed + 1, posts })
@@ -187,21 +191,22 @@ export class PostOffice {
     sending.resendAt = now.monotonic + sending.waitMs
   }
 
-  #gather(receiver: ShardId): Posts['posts'] {
+  /** As many as one message takes, and what is not in memory for the next one, which is being read now; 0 for nothing. */
+  #gather(receiver: ShardId): { readonly posts: Posts['posts']; readonly missing: LogIndex } {
     const posts: { readonly kind: number; readonly body: Uint8Array }[] = []
     let bytes = 0
     for (const post of this.#desk.books.outbox.first(receiver, POSTS_MAX)) {
       const entry = this.#desk.entry(post.entryIndex)
       if (entry === undefined) {
         this.#desk.fetch(post.entryIndex)
-        break
+        return { posts, missing: post.entryIndex }
       }
       const body = bodyOf(post, entry, this.#desk.books.topicOf(post.origin) ?? '')
       if (posts.length > 0 && bytes + body.length > POSTS_BYTES) break
       posts.push({ kind: PostKind.deadLetter, body })
       bytes += body.length
     }
-    return posts
+    return { posts, missing: 0 as LogIndex }
   }
 }
 

@@ -23,6 +23,8 @@ export function takeLead(m: MasterState, now: Now, out: MasterOutbox): void {
   m.receiving = undefined
   m.hastyUntil = -Infinity as Instant
   m.lead = lead
+  // What a disk could not give a follower is asked for again: a leader that holds back an entry must find out about it itself.
+  if (m.unreadableThrough > m.commitIndex) m.unreadableThrough = 0 as LogIndex
   const { log, configuration } = m
   lead.shipped = log.last
   for (const peer of othersOf(configuration, m.self)) {
