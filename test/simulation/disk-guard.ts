@@ -82,8 +82,9 @@ export class DiskGuard {
     this.#forgetful.add(node)
   }
 
+  /** Its disk has forgotten something, or what stands there is damaged: an entry that no other master has may be lost with it. */
   mayEnd(node: NodeProcess): boolean {
-    return this.#forgetful.has(node)
+    return this.#forgetful.has(node) || this.#damaged.some((each) => each.node === node && each.lasts())
   }
 
   /** Whether every shard still has a majority without this node, however the damage that is still there comes to light. */
