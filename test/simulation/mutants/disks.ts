@@ -85,7 +85,6 @@ export const DISK_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'unreadable entry is not fetched',
-    needs: 'damage.badSectorEveryMs',
     file: 'replica/hosted.ts',
     find: '    if (!this.#repair.want(now, index)) return false\n',
     replace: '    if (index > 0) return false\n',

@@ -51,11 +51,4 @@ export const MASTER_MUTANTS: readonly Mutant[] = [
     find: 'free && m.log.isUpToDate(message.lastIndex, message.lastTerm)\n  if (granted && m.vote',
     replace: 'free\n  if (granted && m.vote',
   },
-  {
-    name: 'a leader is sure of its lead because it was elected',
-    needs: 'nodes.longPauseEveryMs',
-    file: 'master/succession.ts',
-    find: "  if (reachedByQuorum(m.configuration, m.self, lead.round, lead.peers, 'round') === 0) return false\n",
-    replace: '',
-  },
 ]

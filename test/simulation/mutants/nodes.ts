@@ -37,13 +37,6 @@ export const NODE_MUTANTS: readonly Mutant[] = [
     replace: '    this.#state.draining.delete(record.node)\n    nodes.set(record.node, record)',
   },
   {
-    name: 'a drain that is said again counts again',
-    needs: 'members.drainEveryMs',
-    file: 'registry/registry.ts',
-    find: '    if (!done.includes(entry.wish)) {',
-    replace: '    if (done.length >= 0) {',
-  },
-  {
     name: 'a draining node is not replaced',
     needs: 'members.drainEveryMs',
     file: 'node/replacement.ts',
