@@ -1,7 +1,7 @@
 //! Options are checked when they are given: a name that does not exist or a value that makes no sense is told at once, with
 //! what is allowed, instead of being passed over in silence.
 
-import { Backoff, type JobOptions } from '@horus/core/message/command'
+import { Backoff, HEADERS_MAX, type JobOptions } from '@horus/core/message/command'
 import { duration } from '@horus/core/units'
 import { utf8Length } from '@horus/core/utf8'
 import { InvalidOption } from './errors.ts'
@@ -136,7 +136,6 @@ export interface BackoffOptions {
 }
 
 const BACKOFF_MAX_MS = 300_000
-const HEADERS_MAX = 64
 const HEADER_BYTES_MAX = 8192
 
 const backoffChecks = { type: oneOf('fixed', 'exponential'), delay: ms(), max: ms() }

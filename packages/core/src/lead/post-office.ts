@@ -8,27 +8,16 @@
 //! twice or from a leader that has long been followed by another: posts are sent again in time, and the books know what counts.
 
 import type { Now } from '../actor.ts'
-import { logTable, type JobOptions } from '../message/command.ts'
+import { HEADERS_MAX, logTable, type JobOptions } from '../message/command.ts'
 import { OPTIONS_BYTES_MAX, readAddEntry, writeAddItem } from '../message/jobs.ts'
 import { encode, tryDecode, Writer } from '../message/layout.ts'
-import { deadLetter, DeadLetterHeader, PostKind, type PostMessage, type Posts, type PostsTaken, POSTS_BYTES, POSTS_MAX } from '../message/posts.ts'
+import { deadLetter, DeadLetterHeader, type Post, PostKind, type PostMessage, type Posts, type PostsTaken, POSTS_BYTES, POSTS_MAX } from '../message/posts.ts'
 import { utf8Length } from '../utf8.ts'
-import type { JobNumber, LogIndex, PartitionId, ShardId } from '../units.ts'
+import type { LogIndex, PartitionId, ShardId } from '../units.ts'
 
 /** What was sent and not heard of is sent again after so long, and after twice as long each time up to the most. */
 export const RESEND_MS_MIN = 300
 export const RESEND_MS_MAX = 2400
-
-interface OutgoingPost {
-  readonly sequence: number
-  readonly origin: PartitionId
-  readonly number: JobNumber
-  readonly addedAt: number
-  readonly entryIndex: LogIndex
-  readonly ordinal: number
-  readonly partition: PartitionId
-  readonly reason: Uint8Array
-}
 
 /** The committed books, as far as posts need them. */
 export interface PostBooks {
@@ -37,7 +26,7 @@ export interface PostBooks {
     readonly size: number
     readonly receivers: readonly ShardId[]
     confirmed(receiver: ShardId): number
-    first(receiver: ShardId, most: number): readonly OutgoingPost[]
+    first(receiver: ShardId, most: number): readonly Post[]
   }
   readonly inbox: {
     taken(sender: ShardId, recovery: number): number
@@ -211,7 +200,7 @@ export class PostOffice {
 }
 
 /** The same job as it was added, with what became of it in its headers; of its options only the headers are left, since another topic has other defaults. */
-function bodyOf({ origin, number, addedAt, ordinal, partition, reason }: OutgoingPost, entry: Uint8Array, topic: string): Uint8Array {
+function bodyOf({ origin, number, addedAt, ordinal, partition, reason }: Post, entry: Uint8Array, topic: string): Uint8Array {
   const { items, names } = readAddEntry(entry)
   items.seek(ordinal)
   const headers: (readonly [string, string])[] = [[DeadLetterHeader.topic, topic], [DeadLetterHeader.id, `${origin}-${number}`], [DeadLetterHeader.reason, String.fromCharCode(...reason)]]
@@ -235,4 +224,3 @@ const sizeOf = ([name, value]: readonly [string, string]): number => HEADER_BYTE
 /** Lengths of name and value, and what stands before the list. */
 const HEADER_BYTES = 8
 const OPTION_BYTES = 16
-const HEADERS_MAX = 64

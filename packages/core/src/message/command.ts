@@ -144,8 +144,9 @@ export interface JobOptions {
 
 const backoffField = record({ kind: u8, baseMs: u32, maxMs: u32 })
 const headerText = text(8192)
+export const HEADERS_MAX = 64
 /** The value of a job's `headers`, as its bytes lie in options and in deliveries. */
-export const jobHeaders: Field<readonly (readonly [string, string])[]> = list({ write: (w: Writer, v: readonly [string, string]) => (headerText.write(w, v[0]), headerText.write(w, v[1])), read: (r: Reader) => [headerText.read(r), headerText.read(r)] as const }, 64)
+export const jobHeaders: Field<readonly (readonly [string, string])[]> = list({ write: (w: Writer, v: readonly [string, string]) => (headerText.write(w, v[0]), headerText.write(w, v[1])), read: (r: Reader) => [headerText.read(r), headerText.read(r)] as const }, HEADERS_MAX)
 const optionFields = {
   [OptionKey.priority]: ['priority', u8],
   [OptionKey.runAt]: ['runAt', f64],

@@ -8,6 +8,8 @@
 
 import { name, partition, job, shard } from './fields.ts'
 import { type Field, bytes, f64, list, type MessageOf, optional, record, rest, row, u32, u53, u8, type ValueOf } from './layout.ts'
+import { PARTITIONS_MAX } from './registry.ts'
+import type { JobNumber, LogIndex, PartitionId } from '../units.ts'
 
 /** Posts in one message, and bytes in it beyond which no other post is put: the rest follows when these were taken. */
 export const POSTS_MAX = 256
@@ -37,6 +39,23 @@ export const deadLetter = record({ origin: partition, number: job, addedAt: f64,
 export type DeadLetter = ValueOf<typeof deadLetter>
 /** Where the add begins in the body. */
 export const DEAD_LETTER_ADD_AT = 20
+
+/** The same in the sender's books, before its payload is read: a job of `origin` is dead, and is to become one of `partition`. */
+export interface DeadJob {
+  readonly origin: PartitionId
+  readonly number: JobNumber
+  readonly addedAt: number
+  /** Where its payload is. */
+  readonly entryIndex: LogIndex
+  readonly ordinal: number
+  readonly partition: PartitionId
+  readonly reason: Uint8Array
+}
+
+/** As it lies in the outbox. */
+export interface Post extends DeadJob {
+  readonly sequence: number
+}
 
 /** Headers of the job in the dead-letter topic, before those that the original had. */
 export const DeadLetterHeader = {
@@ -71,7 +90,7 @@ export type Place = ValueOf<typeof place>
  * What a shard is told of the settings when a partition is opened or they change: `version` is the index of the registry's entry that made them, and
  * the partitions of another topic stand for its name, since a shard's books know no registry. No bytes at all are all defaults.
  */
-const partitionRecord = record({ version: u53, deadLetters: list(place, 4096) })
+const partitionRecord = record({ version: u53, deadLetters: list(place, PARTITIONS_MAX) })
 export type PartitionSettings = ValueOf<typeof partitionRecord>
 export const partitionSettings: Field<PartitionSettings> = {
   write: (writer, value) => partitionRecord.write(writer, value),

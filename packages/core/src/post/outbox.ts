@@ -12,26 +12,10 @@ import type { Freezer } from '../freeze.ts'
 import type { Frozen, ImageReader, Walk } from '../message/image.ts'
 import { MalformedMessage } from '../message/layout.ts'
 import { readPacked, readRising, writePacked } from '../message/packed.ts'
-import { REASON_BYTES_MAX } from '../message/posts.ts'
+import { type DeadJob, type Post, REASON_BYTES_MAX } from '../message/posts.ts'
 import { Rows } from '../rows.ts'
 import { Slots } from '../slots.ts'
 import type { JobNumber, LogIndex, PartitionId, ShardId } from '../units.ts'
-
-/** A job of `origin` is dead, and is to become one of `partition`. */
-export interface DeadJob {
-  readonly origin: PartitionId
-  readonly number: JobNumber
-  readonly addedAt: number
-  /** Where its payload is. */
-  readonly entryIndex: LogIndex
-  readonly ordinal: number
-  readonly partition: PartitionId
-  readonly reason: Uint8Array
-}
-
-export interface Post extends DeadJob {
-  readonly sequence: number
-}
 
 interface Lane {
   /** The last post that the receiver has taken, as far as this shard's log tells. */

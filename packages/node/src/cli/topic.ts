@@ -1,18 +1,18 @@
 //! `horus topic`: makes a topic, or changes its settings.
 
+import { PARTITIONS_MAX } from '@horus/core/message/registry'
 import { UsageError } from '../errors.ts'
 import { argument, CLIENT_FLAGS, JSON_FLAG, printJson, withClient } from './client.ts'
 import { helpOfFlags, readCommandLine } from './flags.ts'
 import { facts } from './output.ts'
 
 const FLAGS = {
-  partitions: { value: 'N', help: 'how many partitions, 1 to 4096; fixed when the topic is made; default 1' },
+  partitions: { value: 'N', help: `how many partitions, 1 to ${PARTITIONS_MAX}; fixed when the topic is made; default 1` },
   'dead-letter': { value: 'TOPIC', help: 'jobs that are dead are added to that topic too, which must exist' },
   'no-dead-letter': { value: '', help: 'dead jobs stay where they are, and nowhere else' },
   ...CLIENT_FLAGS,
   ...JSON_FLAG,
 }
-const PARTITIONS_MAX = 4096
 
 export const help = (): string => helpOfFlags(FLAGS)
 
