@@ -100,7 +100,7 @@ export async function runCrew(from: number, seeds: number, processes: number, { 
 /** The simulator `main` in a process of its own, which says its summary on its last line. */
 export function runApart(main: string, args: readonly string[]): Promise<Summary> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main, ...args, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [...process.execArgv, main, ...args, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
     let text = ''
     child.stdout.setEncoding('utf8').on('data', (part: string) => (text += part))
     child.on('error', reject)

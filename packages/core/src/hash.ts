@@ -24,10 +24,23 @@ export class Hash {
   }
 
   bytes(value: Uint8Array): this {
-    this.word(value.length)
+    const { length } = value
+    this.word(length)
+    // Both lanes in hand: most of what is hashed comes this way.
+    let a = this.#a
+    let b = this.#b
     let i = 0
-    for (; i + 4 <= value.length; i += 4) this.word(value[i]! | (value[i + 1]! << 8) | (value[i + 2]! << 16) | (value[i + 3]! << 24))
-    for (; i < value.length; i++) this.word(value[i]!)
+    for (; i + 4 <= length; i += 4) {
+      const word = value[i]! | (value[i + 1]! << 8) | (value[i + 2]! << 16) | (value[i + 3]! << 24)
+      a = mix(a ^ word)
+      b = mix((b + word + a) | 0)
+    }
+    for (; i < length; i++) {
+      a = mix(a ^ value[i]!)
+      b = mix((b + value[i]! + a) | 0)
+    }
+    this.#a = a
+    this.#b = b
     return this
   }
 

@@ -105,17 +105,11 @@ export class Reader {
   readonly bytes: Uint8Array
   at: number
   readonly end: number
-  #view: DataView | undefined
 
   constructor(bytes: Uint8Array, at = 0, end = bytes.length) {
     this.bytes = bytes
     this.at = at
     this.end = end
-  }
-
-  /** Made only for whoever asks: most messages are too short for a view to pay. */
-  get view(): DataView {
-    return (this.#view ??= new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.byteLength))
   }
 
   get left(): number {
@@ -150,7 +144,10 @@ export class Reader {
   }
 
   f64(): number {
-    return this.view.getFloat64(this.skip(8))
+    const at = this.skip(8)
+    words.setUint32(0, u32At(this.bytes, at))
+    words.setUint32(4, u32At(this.bytes, at + 4))
+    return words.getFloat64(0)
   }
 
   /** A view of the next `count` bytes; it shares the reader's memory. */
@@ -159,6 +156,9 @@ export class Reader {
     return this.bytes.subarray(at, at + count)
   }
 }
+
+/** Where the halves of a float meet: a message is too short for a view of its own to pay. */
+const words = new DataView(new ArrayBuffer(8))
 
 export function u16At(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!

@@ -51,6 +51,7 @@ export class Agenda<T extends Timed> {
   /** Those that have something to do in this turn; whoever is stirred meanwhile waits for the next. */
   takeStirred(): readonly T[] {
     const stirred = this.#stirred
+    if (stirred.length === 0) return stirred
     this.#stirred = []
     return stirred.filter((copy) => this.#has(copy))
   }

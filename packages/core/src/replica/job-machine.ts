@@ -98,7 +98,8 @@ export class JobMachine implements Machine, ShardService {
 
   /** What is kept for clients while this node leads, or is about to. */
   get load(): ServiceLoad & { readonly sessions: number; readonly parkedBytes: number } {
-    return { ...this.#service.load, sessions: this.#books.openSessions, parkedBytes: this.#parked.bytes }
+    const { presences, expected } = this.#service.load
+    return { presences, expected, sessions: this.#books.openSessions, parkedBytes: this.#parked.bytes }
   }
 
   get #host(): Hosted {

@@ -341,8 +341,10 @@ function overlay(file: SimulatedFile, at: number, bytes: Uint8Array): void {
     const count = Math.min(SECTOR_BYTES - within, bytes.length - from)
     let held = file.unsynced.get(sector)
     if (!held) {
-      held = new Uint8Array(SECTOR_BYTES)
-      held.set(file.durable.subarray(sector * SECTOR_BYTES, (sector + 1) * SECTOR_BYTES))
+      const start = sector * SECTOR_BYTES
+      const whole = start + SECTOR_BYTES <= file.durable.length
+      held = whole ? file.durable.slice(start, start + SECTOR_BYTES) : new Uint8Array(SECTOR_BYTES)
+      if (!whole) held.set(file.durable.subarray(start))
       file.unsynced.set(sector, held)
     }
     held.set(bytes.subarray(from, from + count), within)
