@@ -27,7 +27,7 @@ export interface Summary {
 
 export interface BatchOptions {
   readonly untilFailure: boolean
-  /** Of the seeds only those that draw it: `source.option` as in docs/FAULTS.md. Throws a RangeError where there is none. */
+  /** Of the seeds only those that draw it, or all of several, with commas between: `source.option` as in docs/FAULTS.md. Throws a RangeError where there is none. */
   readonly wanted?: string | undefined
   /** A line for every seed, not only for those that failed. */
   readonly eachSeed: boolean
@@ -66,10 +66,13 @@ export function runBatch(from: number, seeds: number, { untilFailure, wanted, ea
 }
 
 function draws(seed: number, wanted: string): boolean {
-  const [source = '', option = ''] = wanted.split('.')
-  const drawn = (drawSetup(seed).plan as unknown as Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>)[source]?.[option]
-  if (typeof drawn !== 'number') throw new RangeError(`no fault is drawn by ${JSON.stringify(wanted)}: docs/FAULTS.md has them all, such as "nodes.crashEveryMs"`)
-  return drawn > 0
+  const plan = drawSetup(seed).plan as unknown as Readonly<Record<string, Readonly<Record<string, unknown>> | undefined>>
+  return wanted.split(',').every((one) => {
+    const [source = '', option = ''] = one.split('.')
+    const drawn = plan[source]?.[option]
+    if (typeof drawn !== 'number') throw new RangeError(`no fault is drawn by ${JSON.stringify(one)}: docs/FAULTS.md has them all, such as "nodes.crashEveryMs"`)
+    return drawn > 0
+  })
 }
 
 /** As `runBatch`, in `processes` processes at once. */

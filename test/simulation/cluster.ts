@@ -66,6 +66,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   /** Nodes that have had a cluster. */
   readonly #belonging = new Set<NodeProcess>()
   readonly #twins: Twins
+  #lullUntil = 0
   readonly #strangers: Strangers | undefined
   readonly #operations: Operations
   readonly #recoveries: Recoveries
@@ -85,7 +86,7 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
     this.#faults = new Faults(this.world, setup.plan, setup.faults, this)
     const seeds = Array.from({ length: setup.nodes }, (_, i) => addressOf(i))
     this.scene = {
-      history: this.history, workload: setup.workload, seeds, makeClient: parts.client, calm: false, quiet: false,
+      history: this.history, workload: setup.workload, seeds, makeClient: parts.client, calm: false, lull: false, quiet: false,
       struck: (fault, client) => this.world.struck(fault, this.#clientByName.get(client)!),
     }
     this.#twins = new Twins(this.world, this.checkers.report)
@@ -152,6 +153,13 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   }
 
   // ---- what the faults ask -----------------------------------------------------------------------------------------
+
+  lull(ms: number): readonly Process[] {
+    this.#lullUntil = Math.max(this.#lullUntil, this.world.now + ms)
+    this.scene.lull = true
+    this.world.schedule(ms, { act: () => (this.scene.lull = this.world.now < this.#lullUntil) }, 0)
+    return this.clients.filter((client) => this.#userOf.get(client.name) instanceof Publisher)
+  }
 
   leaders(): readonly NodeProcess[] {
     return [...new Set(this.checkers.leaders.latest.values())].filter((node) => node.state === 'up')

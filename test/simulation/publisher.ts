@@ -72,8 +72,8 @@ export class Publisher implements User {
     const repeat = this.#repeats.shift()
     if (repeat !== undefined) this.#scene.struck('retry', this.#name)
     if (repeat !== undefined) this.#add(repeat.topic, [repeat.key], asking)
-    else if (!this.#scene.calm) this.#addNew(asking)
-    else if (this.#calmAdds === 0 && this.#open.size === 0) this.#add(this.#random.pick(this.#scene.workload.topics).name, [undefined], asking)
+    else if (!this.#scene.calm && !this.#scene.lull) this.#addNew(asking)
+    else if (this.#scene.calm && this.#calmAdds === 0 && this.#open.size === 0) this.#add(this.#random.pick(this.#scene.workload.topics).name, [undefined], asking)
   }
 
   done(now: Now, request: number, outcome: Outcome, asking: Asking): void {

@@ -41,6 +41,8 @@ export interface Scene {
   readonly makeClient: MakeClient
   /** The faults are over: users stop making new work and finish what there is. */
   calm: boolean
+  /** Nobody adds anything for now, so that shards come to rest. */
+  lull: boolean
   /** Calm, and every publisher has its answers: nothing is added any more. */
   quiet: boolean
   /** What a user does that is in the catalogue of faults. */

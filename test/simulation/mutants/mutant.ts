@@ -8,6 +8,6 @@ export interface Mutant {
   /** Stands exactly once in the file: a table that no longer fits the source fails. */
   readonly find: string
   readonly replace: string
-  /** What a seed has to draw for the bug to make a difference, as in docs/FAULTS.md; only such seeds are run, and counted. */
+  /** What a seed has to draw for the bug to make a difference, as in docs/FAULTS.md, with commas between several; only such seeds are run, and counted. */
   readonly needs?: string
 }

@@ -47,18 +47,21 @@ export const POST_MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'recovered sender goes on with the numbers of before',
+    needs: 'recovery.recoverEveryMs',
     file: 'shard.ts',
     find: '    this.out.renumber()\n',
     replace: '',
   },
   {
     name: 'what a recovered sender says again is new',
+    needs: 'recovery.recoverEveryMs',
     file: 'post/inbox.ts',
     find: '    if (recovery > 0 && this.#subjects.find(subject) !== undefined) return true\n',
     replace: '',
   },
   {
     name: 'a recovered receiver waits for what it has confirmed',
+    needs: 'recovery.recoverEveryMs',
     file: 'post/inbox.ts',
     find: '    return own > 0 ? Math.max(next, lowest) : next\n',
     replace: '    return next\n',

@@ -32,11 +32,11 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
     replace: 'return recoveryOf(term)',
   },
   {
-    name: 'a node that was declared destroyed is only struck',
+    name: 'a node that was declared destroyed may go on',
     needs: 'recovery.recoverEveryMs',
     file: 'registry/registry.ts',
     find: "    this.#strike(node)\n    addBounded(this.#state.destroyed, node)",
-    replace: '    this.#strike(node)',
+    replace: '    void node',
   },
   {
     name: 'recovery goes no further than what is known to be committed',

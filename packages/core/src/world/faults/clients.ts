@@ -1,4 +1,5 @@
-//! Faults of clients: users whose processes die, that read late, repeat themselves, send garbage, and are careless with their leases.
+//! Faults of clients: users whose processes die, that read late, repeat themselves, send garbage, are careless with their leases, and all
+//! at once have nothing to do.
 
 import type { Random } from '../../random.ts'
 import type { Process } from '../process.ts'
@@ -18,9 +19,12 @@ export interface ClientsPlan {
   readonly garbageEveryMs: number
   /** Part of the leases that a worker does not simply complete: it fails them, falls silent, completes under a token that is stale. */
   readonly staleTokenChance: number
+  /** Nobody adds anything for a time. */
+  readonly lullEveryMs: number
+  readonly lullMsMax: number
 }
 
-export const NO_CLIENT_FAULTS: ClientsPlan = { clientCrashEveryMs: 0, slowReadEveryMs: 0, slowReadMsMax: 0, slowReadBytesMax: Infinity, repeatEveryMs: 0, garbageEveryMs: 0, staleTokenChance: 0 }
+export const NO_CLIENT_FAULTS: ClientsPlan = { clientCrashEveryMs: 0, slowReadEveryMs: 0, slowReadMsMax: 0, slowReadBytesMax: Infinity, repeatEveryMs: 0, garbageEveryMs: 0, staleTokenChance: 0, lullEveryMs: 0, lullMsMax: 0 }
 
 const CLIENT_DOWN_MS_MAX = 3000
 
@@ -33,6 +37,8 @@ export function drawClients(random: Random): ClientsPlan {
     repeatEveryMs: every(random, 0.3, 50, 1000),
     garbageEveryMs: every(random, 0.25, 20, 1000),
     staleTokenChance: random.pick([0, 0.1, 0.4]),
+    lullEveryMs: every(random, 0.25, 3000, 10_000),
+    lullMsMax: random.between(3000, 10_000),
   }
 }
 
@@ -48,6 +54,7 @@ export class ClientFaults implements FaultSource {
       { name: 'clientCrash', everyMs: plan.clientCrashEveryMs, hit: (random) => this.#crash(random) },
       { name: 'slowRead', everyMs: plan.slowReadEveryMs, hit: (random) => this.#readLate(random) },
       { name: 'repeat', everyMs: plan.repeatEveryMs, hit: (random) => this.#repeat(random) },
+      { name: 'lull', everyMs: plan.lullEveryMs, hit: (random) => hands.guard.lull(random.fraction() * plan.lullMsMax) },
     ]
   }
 

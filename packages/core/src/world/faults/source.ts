@@ -54,6 +54,8 @@ export interface FaultGuard {
   mayBeAlone(nodes: readonly NodeProcess[]): boolean
   /** By now those that came back must have ended. */
   foundOut(nodes: readonly NodeProcess[]): void
+  /** Nobody adds anything for so long; returns whoever would have. */
+  lull(ms: number): readonly Process[]
   /** Nodes of another cluster, which from now on know the addresses of this one. */
   meet(): readonly NodeProcess[]
 }
