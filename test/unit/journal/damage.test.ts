@@ -6,7 +6,7 @@ import { joined } from '@horus/core/bytes'
 import { Random } from '@horus/core/random'
 import { logIndex, shardId, term } from '@horus/core/units'
 import { SimulatedDevice } from '@horus/core/world/device'
-import { JournalHost, SMALL, blob } from './host.ts'
+import { JournalHost, SMALL, blob, locate } from './host.ts'
 import { same } from './model.ts'
 
 /** Two shards with a hard state, a snapshot and some log each, over several segments. */
@@ -32,17 +32,6 @@ function intact(host: JournalHost, shard: number): boolean {
     if (!bytes || !same(bytes, blob(2000, shard * 1000 + index))) return false
   }
   return true
-}
-
-/** Where a body lies on the disk. */
-function locate(host: JournalHost, body: Uint8Array): { readonly name: string; readonly at: number } {
-  for (const { name } of host.device.files()) {
-    const content = host.device.content(name)!
-    for (let at = 0; at + body.length <= content.length; at += 4) {
-      if (content[at] === body[0] && same(content.subarray(at, at + body.length), body)) return { name, at }
-    }
-  }
-  throw new Error('nowhere')
 }
 
 test('rot anywhere below the last mark is noticed: a shard is whole, or it is suspect', () => {

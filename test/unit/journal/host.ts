@@ -9,6 +9,7 @@ import type { RecoveredJournal } from '@horus/core/journal/recovery'
 import { Random } from '@horus/core/random'
 import { epoch, logIndex, replicaNumber, shardId, term, type Instant, type LogIndex, type ShardId, type WallTime } from '@horus/core/units'
 import { SimulatedDevice } from '@horus/core/world/device'
+import { same } from './model.ts'
 
 export const SMALL: Omit<JournalOptions, 'random'> = { segmentBytes: 64 * 1024, cacheBytes: 1024 * 1024 }
 
@@ -211,4 +212,15 @@ export function blob(length: number, seed: number): Uint8Array {
   const bytes = new Uint8Array(length)
   for (let i = 0; i < length; i++) bytes[i] = random.u32()
   return bytes
+}
+
+/** Where these bytes stand on the disk. */
+export function locate(host: JournalHost, body: Uint8Array): { readonly name: string; readonly at: number } {
+  for (const { name } of host.device.files()) {
+    const content = host.device.content(name)!
+    for (let at = 0; at + body.length <= content.length; at += 4) {
+      if (content[at] === body[0] && same(content.subarray(at, at + body.length), body)) return { name, at }
+    }
+  }
+  throw new Error('nowhere')
 }

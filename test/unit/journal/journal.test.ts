@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { joined } from '@horus/core/bytes'
 import { logIndex, shardId } from '@horus/core/units'
-import { JournalHost, blob } from './host.ts'
+import { JournalHost, blob, locate } from './host.ts'
 
 test('a fresh journal opens its first segment and finds nothing', () => {
   const host = JournalHost.started()
@@ -111,6 +111,37 @@ test('trimmed segments are used again, and kept payloads stay readable until the
   assert.equal(after.read(1, 3), undefined)
   assert.deepEqual(after.unreadables, [{ shard: 1, index: 3 }])
   assert.equal(after.found(1)!.suspect, false)
+})
+
+/** Ten entries of one shard, each in a flush of its own behind one of another; none of them in memory. */
+function interleaved(): JournalHost {
+  const host = JournalHost.started()
+  for (let i = 1; i <= 10; i++) {
+    host.append(2, i, [blob(300, 1000 + i)])
+    host.append(1, i, [blob(100, i)])
+    host.flush()
+  }
+  return host.restarted()
+}
+
+test('entries with others between them come with one read', () => {
+  const host = interleaved()
+  const before = host.requests.length
+  host.input({ kind: 'fetch', shard: shardId(1), from: logIndex(1), to: logIndex(8), maxBytes: 1024 * 1024 })
+  host.settle()
+  assert.deepEqual([host.requests.length - before, host.loads], [1, 1])
+  for (let i = 1; i <= 8; i++) assert.deepEqual(host.journal.entry(shardId(1), logIndex(i)), blob(100, i))
+  assert.equal(host.journal.entry(shardId(2), logIndex(1)), undefined)
+})
+
+test('what cannot be read between two entries costs neither of them', () => {
+  const host = interleaved()
+  const { name, at } = locate(host, blob(300, 1003))
+  host.device.spoil(name, at + 100)
+  host.input({ kind: 'fetch', shard: shardId(1), from: logIndex(1), to: logIndex(8), maxBytes: 1024 * 1024 })
+  host.settle()
+  assert.deepEqual([host.loads, host.unreadables], [1, []])
+  assert.deepEqual(host.journal.entry(shardId(1), logIndex(1)), blob(100, 1))
 })
 
 test('an installed snapshot brings payloads, and the log goes on behind it', () => {

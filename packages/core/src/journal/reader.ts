@@ -1,6 +1,8 @@
-//! Brings entries back from the disk into the cache. A fetch reads one run of records that lie one behind the other, and
+//! Brings entries back from the disk into the cache. A fetch reads one run of records, with what lies between them, and
 //! ends with exactly one `loaded` or `unreadable`; whoever wants more asks again. Few reads are under way at once, the
 //! other fetches wait in order.
+//!
+//!   wanted 7 8 9:   | 7 | of others | 8 9 |     one read; where that fails, of 7 alone
 
 import { assert } from '../assert.ts'
 import type { DeviceAnswer, DeviceOutbox } from '../device.ts'
@@ -11,11 +13,12 @@ import type { Hosted } from './hosted.ts'
 import { RECORD_HEADER_BYTES, RecordKind, bodyHolds, headerHolds, readHeader, recordBytes } from './record.ts'
 import { segmentFile } from './segment.ts'
 import type { Segments } from './segments.ts'
-import type { Location } from './tail.ts'
 
 export const READS_UNDER_WAY_MAX = 8
 /** A single larger entry is read whole. */
 export const READ_BYTES_MAX = 1024 * 1024
+/** What lies between two entries, of other shards and up to the end of a sector, is read along: a read costs more than so many bytes of it. */
+const GAP_BYTES_MAX = 64 * 1024
 /** Callers are bounded by what they have under way; more than this is a caller that has lost count. */
 export const FETCHES_WAITING_MAX = 65_536
 
@@ -37,9 +40,10 @@ interface Read {
   /** Where the fetch began. */
   readonly from: number
   readonly first: number
-  readonly count: number
   readonly segment: number
   readonly at: number
+  /** Behind `at`, of `first` and of those that follow it. */
+  readonly offsets: readonly number[]
 }
 
 export class Reader {
@@ -66,7 +70,9 @@ export class Reader {
     const read = this.#reads.get(answer.request)
     if (!read) return false
     this.#reads.delete(answer.request)
-    if (!read.shard.dropped) {
+    // What cannot be read may be something else.
+    if (answer.kind !== 'bytes' && read.offsets.length > 1) this.#waiting.unshift({ shard: read.shard, from: read.from, to: read.first, bytesMax: 1 })
+    else if (!read.shard.dropped) {
       const bad = this.#take(read, answer)
       if (bad === undefined) outbox.loaded(read.shard.id, read.from as LogIndex)
       else outbox.unreadable(read.shard.id, bad as LogIndex, read.from as LogIndex)
@@ -84,7 +90,7 @@ export class Reader {
 
   mix(hash: Hash): void {
     hash.number(this.#waiting.length).number(this.#reads.size)
-    for (const [request, read] of this.#reads) hash.number(request).number(read.shard.id).number(read.first).number(read.count)
+    for (const [request, read] of this.#reads) hash.number(request).number(read.shard.id).number(read.first).number(read.offsets.length)
   }
 
   #start(outbox: ReaderOutbox): void {
@@ -107,19 +113,19 @@ export class Reader {
       return
     }
     const most = Math.min(bytesMax, READ_BYTES_MAX)
-    let bytes = recordBytes(place.length)
-    let count = 1
-    for (let before: Location = place; first + count <= to; count++) {
-      const next = shard.find(first + count)
-      if (!next || shard.entries.has(first + count)) break
-      if (next.segment !== place.segment || next.offset !== before.offset + recordBytes(before.length)) break
-      if (bytes + recordBytes(next.length) > most) break
-      bytes += recordBytes(next.length)
-      before = next
+    const offsets = [0]
+    let end = recordBytes(place.length)
+    for (let index = first + 1; index <= to; index++) {
+      const next = shard.find(index)
+      if (!next || shard.entries.has(index) || next.segment !== place.segment) break
+      const offset = next.offset - place.offset
+      if (offset < end || offset > end + GAP_BYTES_MAX || offset + recordBytes(next.length) > most) break
+      offsets.push(offset)
+      end = offset + recordBytes(next.length)
     }
     const request = this.#request()
-    this.#reads.set(request, { shard, from, first, count, segment: place.segment, at: place.offset })
-    outbox.device({ kind: 'read', request, file: segmentFile(place.segment), at: place.offset, length: bytes })
+    this.#reads.set(request, { shard, from, first, segment: place.segment, at: place.offset, offsets })
+    outbox.device({ kind: 'read', request, file: segmentFile(place.segment), at: place.offset, length: end })
   }
 
   /** Caches what was read; the index of the first entry that is not intact, or undefined. */
@@ -128,8 +134,9 @@ export class Reader {
     if (answer.kind !== 'bytes' || !segment) return read.first
     const { bytes } = answer
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-    let at = 0
-    for (let index = read.first; index < read.first + read.count; index++) {
+    for (let i = 0; i < read.offsets.length; i++) {
+      const index = read.first + i
+      const at = read.offsets[i]!
       if (at + RECORD_HEADER_BYTES > bytes.length) return index
       if (!headerHolds(bytes, view, at, segment.nonce, segment.base + read.at + at)) return index
       const header = readHeader(view, at)
@@ -142,7 +149,6 @@ export class Reader {
         const body = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + header.length)
         this.#cache.put(read.shard.entries, { index: index as LogIndex, term: header.term as Term, bytes: body }, false)
       }
-      at += recordBytes(header.length)
     }
     return undefined
   }
