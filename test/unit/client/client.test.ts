@@ -5,6 +5,7 @@ import { Code, Operation } from '@horus/core/message/command'
 import { RegistryCode } from '@horus/core/message/registry'
 import { encode } from '@horus/core/message/layout'
 import type { Address, LeaseTime, NodeId, SessionNumber, ShardId } from '@horus/core/units'
+import { HANDOVER_ECHO_MS } from '@horus/core/client/limits'
 import { encodeRow } from '@horus/core/client/wire'
 import { A, B, FakeCluster, type FakeJob } from './fake-cluster.ts'
 
@@ -307,6 +308,29 @@ test('a redirect is followed at once: whoever gave it relays until the link to t
   assert.ok(direct)
   // The new leader hears of the leases over the link that they will end on.
   assert.equal(cluster.messages('resume').length, resumes + 2)
+})
+
+test('a node that is named by the leader behind it is asked again at once, twice in a row at most', () => {
+  const cluster = new FakeCluster({ addresses: [A] })
+  cluster.work(1)
+  cluster.add(1)
+  cluster.pass(10)
+  cluster.leader = B
+  cluster.down.add(B)
+  const asked: number[] = []
+  for (let time = 1; time <= 3; time++) {
+    // One for what was sent to add, one for the worker's leases.
+    cluster.say(A, moved(A))
+    cluster.say(A, moved(A))
+    const before = cluster.messages('resume').length
+    cluster.pass(HANDOVER_ECHO_MS)
+    asked.push(cluster.messages('resume').length - before)
+  }
+  assert.deepEqual(asked, [1, 1, 0])
+  cluster.leader = A
+  cluster.add(2)
+  cluster.pass(50)
+  assert.equal(cluster.outcome(2), 'added')
 })
 
 test('a redirect that is said again and again is an answer at first, and then a reason to wait', () => {

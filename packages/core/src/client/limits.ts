@@ -36,6 +36,8 @@ export const DIRECT_PATIENCE_MS = 300
 export const HOME_PATIENCE_MS = 50
 /** So long after a redirect the same redirect says nothing new: it answers what was sent before, or comes from a relay that has yet to hear of the leader. */
 export const REDIRECT_ECHO_MS = 100
+/** And so long where it comes from the very node that it names: that has passed on what it was sent to a leader which hands over to it. */
+export const HANDOVER_ECHO_MS = 5
 export const OPEN_TIMEOUT_MS = 3000
 /** After a failed direct connection the next try comes this many times later than the plain backoff: relaying works meanwhile. */
 export const DIRECT_RETRY_FACTOR = 10

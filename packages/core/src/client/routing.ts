@@ -11,7 +11,7 @@ import { decode, MalformedMessage, type MessageOf } from '../message/layout.ts'
 import type { Instant, LeaseTime, SessionNumber, ShardId } from '../units.ts'
 import { never } from '../units.ts'
 import type { ClientOutbox, LinkId } from './api.ts'
-import { DIRECT_PATIENCE_MS, LINKS_MAX, LOOKUP_REPEAT_MS, REDIRECT_ECHO_MS, TOPICS_MAX } from './limits.ts'
+import { DIRECT_PATIENCE_MS, HANDOVER_ECHO_MS, LINKS_MAX, LOOKUP_REPEAT_MS, REDIRECT_ECHO_MS, TOPICS_MAX } from './limits.ts'
 import { backoff, homeLink, isAnswering, isUp, linkTo, NO_LINK, openLink, rememberAddress, sendOver } from './links.ts'
 import type { Command, Session, Shard, State, Topic, Worker } from './state.ts'
 import { encodeRow } from './wire.ts'
@@ -161,17 +161,21 @@ export function turnedAway(s: State, now: Instant, shard: Shard, link: LinkId, c
   const hint = code === Code.notLeader ? readRedirect(body) : undefined
   for (const session of shard.sessions) if (session.worker !== undefined) session.resume = true
   const direct = shard.address === undefined ? undefined : linkTo(s, shard.address)
-  if (hint?.address !== undefined && hint.address !== shard.address && shard.redirects < 2) {
-    rememberAddress(s, hint.address)
-    shard.redirects++
-    shard.followedAt = now
-    shard.leader = hint.leader
-    shard.address = hint.address
-    return
+  const isDirect = direct?.id === link
+  if (hint?.address !== undefined) {
+    const isSame = hint.address === shard.address
+    // What else was refused on the way to the same leader is no refusal by that leader.
+    if (isSame && now < shard.followedAt + (isDirect ? HANDOVER_ECHO_MS : REDIRECT_ECHO_MS)) return
+    if (shard.redirects < 2 && (!isSame || isDirect)) {
+      rememberAddress(s, hint.address)
+      shard.redirects++
+      shard.followedAt = now
+      shard.leader = hint.leader
+      shard.address = hint.address
+      return
+    }
   }
-  // What else was refused over this link on the way to the same leader is no refusal by that leader.
-  if (hint?.address !== undefined && hint.address === shard.address && direct?.id !== link && now < shard.followedAt + REDIRECT_ECHO_MS) return
-  if (code === Code.notLeader && direct?.id === link) {
+  if (code === Code.notLeader && isDirect) {
     shard.address = undefined
     shard.leader = undefined
   }
