@@ -11,6 +11,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   cluster: { summary: 'job life cycles a second through three node processes', load: () => import('./cluster.ts') },
   failover: { summary: 'the longest time without a completed job around the loss of a leader', load: () => import('./failover.ts') },
   backlog: { summary: 'what waiting jobs cost: memory, disk, restart, and what is left of them', load: () => import('./backlog.ts') },
+  steps: { summary: 'the longest step of a snapshot, in processor time', load: () => import('./steps.ts') },
   idle: { summary: 'processor time and memory of nodes that hold shards in which nothing happens', load: () => import('./idle.ts') },
 }
 

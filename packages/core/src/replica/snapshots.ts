@@ -22,7 +22,7 @@ const STEP_EVERY_MS = 1
 const PIECES_MAX = 8
 const PIECE_BYTES = 128 * 1024
 /** Entries of the log looked at in one step; of what is left of it for payloads there are few. */
-const RANGE_ENTRIES = { trim: 2048, keep: 32_768 }
+export const RANGE_ENTRIES = { trim: 2048, keep: 32_768 }
 
 /** What the copy does for its snapshots. */
 export interface SnapshotsHost {
