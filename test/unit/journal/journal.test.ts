@@ -4,7 +4,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { joined } from '@horus/core/bytes'
 import { logIndex, shardId } from '@horus/core/units'
-import { JournalHost, blob, locate } from './host.ts'
+import { SimulatedDevice } from '@horus/core/world/device'
+import { JournalHost, SMALL, blob, locate } from './host.ts'
 
 test('a fresh journal opens its first segment and finds nothing', () => {
   const host = JournalHost.started()
@@ -132,6 +133,19 @@ test('entries with others between them come with one read', () => {
   assert.deepEqual([host.requests.length - before, host.loads], [1, 1])
   for (let i = 1; i <= 8; i++) assert.deepEqual(host.journal.entry(shardId(1), logIndex(i)), blob(100, i))
   assert.equal(host.journal.entry(shardId(2), logIndex(1)), undefined)
+})
+
+test('no more is read than stays in memory until it is taken', () => {
+  const small = { ...SMALL, cacheBytes: 4096 }
+  const device = new SimulatedDevice()
+  const before = JournalHost.started(device, 1, small)
+  before.append(1, 1, [blob(1500, 1), blob(1500, 2), blob(1500, 3)])
+  before.flush()
+  device.kill()
+  const host = JournalHost.started(device, 2, small)
+  host.input({ kind: 'fetch', shard: shardId(1), from: logIndex(1), to: logIndex(3), maxBytes: 1024 * 1024 })
+  host.settle()
+  assert.deepEqual(host.journal.entry(shardId(1), logIndex(1)), blob(1500, 1))
 })
 
 test('what cannot be read between two entries costs neither of them', () => {

@@ -23,14 +23,14 @@ export type CachedEntries = Map<number, Cached>
 
 export class Cache {
   bytes = 0
-  readonly #bytesMax: number
+  readonly bytesMax: number
   /** In order of arrival from `#head` on. */
   #queue: Cached[] = []
   #head = 0
   #live = 0
 
   constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax
+    this.bytesMax = bytesMax
   }
 
   put(into: CachedEntries, entry: JournalEntry, pinned: boolean, payload = false): Cached {
@@ -55,7 +55,7 @@ export class Cache {
 
   /** A copy over copied maps; `renewed` tells which copy stands for which item. */
   clone(mapOf: (entries: CachedEntries) => CachedEntries, renewed: Map<Cached, Cached>): Cache {
-    const copy = new Cache(this.#bytesMax)
+    const copy = new Cache(this.bytesMax)
     for (let i = this.#head; i < this.#queue.length; i++) {
       const item = this.#queue[i]!
       if (!item.entry) continue
@@ -79,7 +79,7 @@ export class Cache {
 
   #makeRoom(wanted: number): void {
     // Pinned ones go to the back of the queue, so that each is looked at once and the loop ends.
-    for (let left = this.#queue.length - this.#head; left > 0 && this.bytes + wanted > this.#bytesMax; left--) {
+    for (let left = this.#queue.length - this.#head; left > 0 && this.bytes + wanted > this.bytesMax; left--) {
       const oldest = this.#queue[this.#head++]!
       if (!oldest.entry) continue
       if (oldest.pinned) this.#queue.push(oldest)

@@ -112,7 +112,8 @@ export class Reader {
       outbox.unreadable(shard.id, first as LogIndex, from as LogIndex)
       return
     }
-    const most = Math.min(bytesMax, READ_BYTES_MAX)
+    // What is read together must stay in memory together, until whoever asked has taken it.
+    const most = Math.min(bytesMax, READ_BYTES_MAX, this.#cache.bytesMax / 2)
     const offsets = [0]
     let end = recordBytes(place.length)
     for (let index = first + 1; index <= to; index++) {
