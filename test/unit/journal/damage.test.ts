@@ -375,7 +375,8 @@ test('the cache is bounded, keeps the newest, and never gives up what is not yet
   host.input({ kind: 'fetch', shard: shardId(1), from: logIndex(1), to: logIndex(4), maxBytes: 9000 })
   host.settle()
   assert.equal(host.loads, 1)
-  assert.deepEqual(host.journal.entries(shardId(1), logIndex(1), logIndex(4), 9000)!.map(({ bytes }) => bytes), [1, 2, 3, 4].map((i) => blob(2000, i)))
+  // What is read at once takes half of the cache at most, so that other reads leave it there until it is taken.
+  assert.deepEqual(host.journal.entries(shardId(1), logIndex(1), logIndex(4), 9000)!.map(({ bytes }) => bytes), [1, 2].map((i) => blob(2000, i)))
 })
 
 function crcOf(bytes: Uint8Array): number {

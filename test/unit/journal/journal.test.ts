@@ -133,6 +133,8 @@ test('entries with others between them come with one read', () => {
   assert.deepEqual([host.requests.length - before, host.loads], [1, 1])
   for (let i = 1; i <= 8; i++) assert.deepEqual(host.journal.entry(shardId(1), logIndex(i)), blob(100, i))
   assert.equal(host.journal.entry(shardId(2), logIndex(1)), undefined)
+  // Nor does what lay between them stay in memory with them.
+  assert.equal(host.journal.entry(shardId(1), logIndex(1))!.buffer.byteLength, 100)
 })
 
 test('no more is read than stays in memory until it is taken', () => {

@@ -8,11 +8,11 @@ import { assert } from '../assert.ts'
 import type { DeviceAnswer, DeviceOutbox } from '../device.ts'
 import type { Hash } from '../hash.ts'
 import type { LogIndex, ShardId, Term } from '../units.ts'
-import type { Cache } from './cache.ts'
+import type { Cache, JournalEntry } from './cache.ts'
 import type { Hosted } from './hosted.ts'
-import { RECORD_HEADER_BYTES, RecordKind, bodyHolds, headerHolds, readHeader, recordBytes } from './record.ts'
+import { RECORD_HEADER_BYTES, type RecordHeader, RecordKind, bodyHolds, headerHolds, readHeader, recordBytes } from './record.ts'
 import { segmentFile } from './segment.ts'
-import type { Segments } from './segments.ts'
+import type { Segment, Segments } from './segments.ts'
 
 export const READS_UNDER_WAY_MAX = 8
 /** A single larger entry is read whole. */
@@ -135,23 +135,33 @@ export class Reader {
     if (answer.kind !== 'bytes' || !segment) return read.first
     const { bytes } = answer
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-    for (let i = 0; i < read.offsets.length; i++) {
-      const index = read.first + i
+    const found: JournalEntry[] = []
+    let bad: number | undefined
+    let foundBytes = 0
+    for (let i = 0; i < read.offsets.length && bad === undefined; i++) {
+      const index = (read.first + i) as LogIndex
       const at = read.offsets[i]!
-      if (at + RECORD_HEADER_BYTES > bytes.length) return index
-      if (!headerHolds(bytes, view, at, segment.nonce, segment.base + read.at + at)) return index
-      const header = readHeader(view, at)
-      const isEntry = header.kind === RecordKind.entry || header.kind === RecordKind.payload
-      if (!isEntry || header.shard !== read.shard.id || header.index !== index) return index
-      if (at + recordBytes(header.length) > bytes.length || !bodyHolds(bytes, view, at)) return index
+      const header = this.#headerOf(read, segment, view, bytes, at, index)
+      if (header === undefined) bad = index
       const place = read.shard.find(index)
       // What was superseded, trimmed or moved while it was read is not cached.
-      if (place?.segment === read.segment && place.offset === read.at + at && !read.shard.entries.has(index)) {
-        const body = bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + header.length)
-        this.#cache.put(read.shard.entries, { index: index as LogIndex, term: header.term as Term, bytes: body }, false)
-      }
+      if (header === undefined || place?.segment !== read.segment || place.offset !== read.at + at || read.shard.entries.has(index)) continue
+      found.push({ index, term: header.term as Term, bytes: bytes.subarray(at + RECORD_HEADER_BYTES, at + RECORD_HEADER_BYTES + header.length) })
+      foundBytes += recordBytes(header.length)
     }
-    return undefined
+    // A view keeps all that was read in memory, and the cache counts what is in it alone.
+    const isDense = foundBytes > bytes.length / 2
+    for (const entry of found) this.#cache.put(read.shard.entries, isDense ? entry : { ...entry, bytes: entry.bytes.slice() }, false)
+    return bad
+  }
+
+  /** The header of the intact record of that entry, or undefined. */
+  #headerOf(read: Read, segment: Segment, view: DataView, bytes: Uint8Array, at: number, index: LogIndex): RecordHeader | undefined {
+    if (at + RECORD_HEADER_BYTES > bytes.length || !headerHolds(bytes, view, at, segment.nonce, segment.base + read.at + at)) return undefined
+    const header = readHeader(view, at)
+    const isEntry = header.kind === RecordKind.entry || header.kind === RecordKind.payload
+    if (!isEntry || header.shard !== read.shard.id || header.index !== index) return undefined
+    return at + recordBytes(header.length) <= bytes.length && bodyHolds(bytes, view, at) ? header : undefined
   }
 }
 
