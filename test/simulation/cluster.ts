@@ -243,9 +243,18 @@ export class Cluster implements WorldWatcher, FaultGuard, Stage {
   }
 
   mayLose(random: Random): readonly NodeProcess[] {
+    const nodes = this.#recoveries.choose(random).map((id) => this.#nodeOf(id))
+    return nodes.every((node) => node !== undefined) && this.mayStillLose(nodes) ? nodes : []
+  }
+
+  mayStillLose(lost: readonly NodeProcess[]): boolean {
     const { nodes } = this
-    if (nodes.length < 3 || nodes.some((node) => !this.#disks.mayWipe(node))) return []
-    return this.#recoveries.choose(random, nodes, (id) => nodes.find((node) => this.#disks.identityOf(node) === id))
+    if (lost.length === 0 || nodes.length < 3 || nodes.some((node) => !this.#disks.mayWipe(node))) return false
+    return this.#recoveries.bears(lost.map((node) => this.#disks.identityOf(node)!), nodes, (id) => this.#nodeOf(id))
+  }
+
+  #nodeOf(id: NodeId): NodeProcess | undefined {
+    return this.nodes.find((node) => this.#disks.identityOf(node) === id)
   }
 
   recover(lost: readonly NodeProcess[]): readonly NodeProcess[] {

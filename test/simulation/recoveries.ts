@@ -38,23 +38,27 @@ export class Recoveries {
     known.set(observation.shard, observation)
   }
 
-  /** Two masters of a shard such that whoever is left of any shard without a quorum knows that it is. */
-  choose(random: Random, nodes: readonly NodeProcess[], nodeOf: (id: NodeId) => NodeProcess | undefined): readonly NodeProcess[] {
+  /** Two masters of a shard; none while there is nothing to lose. */
+  choose(random: Random): readonly NodeId[] {
     const { configurations } = this.#log
-    if (configurations.size === 0 || nodes.some((node) => node.state !== 'up' || node.identified?.clusterId === undefined)) return []
+    if (configurations.size === 0) return []
     const { voters } = configurations.get(random.pick([...configurations.keys()]))!
     if (voters.length < 3) return []
     const spared = random.pick(voters)
-    const lost = voters.filter((voter) => voter !== spared).map(({ node }) => node)
-    for (const { shard, voters: all, outgoing, epoch } of configurations.values()) {
+    return voters.filter((voter) => voter !== spared).map(({ node }) => node)
+  }
+
+  /** Whether everybody is there, and whoever is left of any shard without a quorum knows that it is. */
+  bears(lost: readonly NodeId[], nodes: readonly NodeProcess[], nodeOf: (id: NodeId) => NodeProcess | undefined): boolean {
+    if (nodes.some((node) => node.state !== 'up' || node.identified?.clusterId === undefined)) return false
+    for (const { shard, voters: all, outgoing, epoch } of this.#log.configurations.values()) {
       const left = all.filter(({ node }) => !lost.includes(node))
-      if (outgoing !== undefined || left.length === 0) return []
+      if (outgoing !== undefined || left.length === 0) return false
       // A change that is under way, or one that the last copy has not heard of, would leave it in doubt who else is a master.
-      if (left.length * 2 <= all.length && !left.every(({ node }) => this.#knows(nodeOf(node), shard, epoch))) return []
-      if ([...this.#known.values()].some((known) => (known.get(shard)?.epoch ?? 0) > epoch)) return []
+      if (left.length * 2 <= all.length && !left.every(({ node }) => this.#knows(nodeOf(node), shard, epoch))) return false
+      if ([...this.#known.values()].some((known) => (known.get(shard)?.epoch ?? 0) > epoch)) return false
     }
-    const found = lost.map(nodeOf)
-    return found.every((node) => node !== undefined) ? found : []
+    return true
   }
 
   #knows(node: NodeProcess | undefined, shard: ShardId, epoch: Epoch): boolean {

@@ -79,7 +79,7 @@ export class AddsChecker implements Checker {
   finish(): void {
     for (const attempt of this.#history.attempts) if (attempt.outcome === 'refused') this.#mustBeAbsent(attempt)
     if (!this.#asked) return
-    for (const job of this.#acknowledged) if (this.#states.get(job) === undefined) this.#report.broken('I1', `${job} was acknowledged and is unknown at the end`)
+    for (const job of this.#acknowledged) if (this.#states.get(job) === undefined && !this.#log.mayBeForgotten(job)) this.#report.broken('I1', `${job} was acknowledged and is unknown at the end`)
   }
 
   /** A session that was forgotten, or a repeat that came too late, is refused when its entry is applied: only NoQuorum says that there is no entry. */
@@ -95,8 +95,8 @@ export class AddsChecker implements Checker {
     // With a key the attempt's own payload may never be a job; without one, it is one job or none.
     const known = attempt.key === undefined ? this.#jobOfAttempt.get(attempt.id) : this.#jobOfKey.get(`${attempt.topic}/${attempt.key}`)
     if (known !== undefined && known !== job) this.#report.broken('I7', `${attempt.key === undefined ? `attempt ${attempt.id}` : `key ${attempt.key}`} is both ${known} and ${job}`)
-    if (attempt.key === undefined) this.#jobOfAttempt.set(attempt.id, job)
-    else this.#jobOfKey.set(`${attempt.topic}/${attempt.key}`, job)
+    this.#jobOfAttempt.set(attempt.id, job)
+    if (attempt.key !== undefined) this.#jobOfKey.set(`${attempt.topic}/${attempt.key}`, job)
   }
 }
 

@@ -5,13 +5,14 @@
 //! which token which lease was ended, and the two times that every entry carries.
 
 import { Hash } from '@horus/core/hash'
+import { ENDED_MS_MAX } from '@horus/core/job/limits'
 import { acquire, addBody, type Command, command, extendBody, leasedBody, type LogEntry, logTable, Operation, partitionOpen } from '@horus/core/message/command'
 import { LeasedGroupsReader, readAddEntry } from '@horus/core/message/jobs'
 import { decode } from '@horus/core/message/layout'
 import type { ReplicaObservation } from '@horus/core/replica'
 import type { LeaseTime, LogIndex, ReplicaNumber, ShardId, Term } from '@horus/core/units'
 import type { NodeProcess } from '@horus/core/world/node'
-import { attemptOf } from '../history.ts'
+import { attemptOf, type JobName } from '../history.ts'
 import type { Checker, Report } from './checker.ts'
 
 export interface CommittedEntry {
@@ -81,9 +82,13 @@ export class CommittedLog implements Checker {
   /** What copies that are recovered just now have behind their snapshots. */
   readonly #reviving = new Map<NodeProcess, Map<ShardId, Map<LogIndex, { readonly term: Term; readonly entry: Uint8Array }>>>()
   readonly #recoveries: RecoveryListener[] = []
+  /** By shard, the index at which it went on when it was recovered last. */
+  readonly #recovered = new Map<ShardId, LogIndex>()
   /** The newest committed configuration of each shard. */
   readonly configurations = new Map<ShardId, CommittedConfiguration>()
   entries = 0
+  #wallMin = Infinity
+  #wallMax = -Infinity
   /** A shard was recovered: some entries may be in no log any more. */
   hasLost = false
 
@@ -91,6 +96,13 @@ export class CommittedLog implements Checker {
   constructor(report: Report, mayRecover = false) {
     this.#report = report
     this.#bytes = mayRecover ? new Map() : undefined
+  }
+
+  /** Ended, and perhaps so long ago by the logs' wall clocks that its topic keeps it no more: clocks that jump take an hour in a minute. */
+  mayBeForgotten(job: JobName): boolean {
+    if (this.#wallMax - this.#wallMin < ENDED_MS_MAX) return false
+    const place = `${job.split('/').slice(-2).join('/')}/`
+    return [...this.ends.keys()].some((end) => end.startsWith(place))
   }
 
   listen(listener: CommittedListener): void {
@@ -180,6 +192,9 @@ export class CommittedLog implements Checker {
    * known of the shard is forgotten and told again, so that it is as if the lost entries had never been.
    */
   #revivedOn(node: NodeProcess, { shard, replica, through, index }: Extract<ReplicaObservation, { kind: 'revived' }>): void {
+    // Whoever dies as it is carried out says it again.
+    if (this.#recovered.get(shard) === index) return
+    this.#recovered.set(shard, index)
     const bytes = this.#bytes?.get(shard) ?? new Map<LogIndex, Uint8Array>()
     const before = this.#entries.get(shard) ?? new Map<LogIndex, CommittedEntry>()
     const tail = this.#reviving.get(node)?.get(shard) ?? new Map<LogIndex, { readonly term: Term; readonly entry: Uint8Array }>()
@@ -237,6 +252,8 @@ export class CommittedLog implements Checker {
 
   #read(shard: ShardId, index: LogIndex, term: Term, digest: number, bytes: Uint8Array, entry: LogEntry | undefined): CommittedEntry {
     if (entry === undefined) return { shard, index, term, leaseNow: undefined, digest, what: 'no entry of a job shard' }
+    this.#wallMin = Math.min(this.#wallMin, entry.wallNow)
+    this.#wallMax = Math.max(this.#wallMax, entry.wallNow)
     let what: string = entry.kind
     if (entry.kind === command.kind) what = this.#readCommand(index, bytes, entry)
     else if (entry.kind === partitionOpen.kind) this.#partitions.set(`${shard}/${entry.partition}`, { shard, index })

@@ -127,6 +127,7 @@ export class DeadLettersChecker implements Checker, CommittedListener {
 
   #mustBeThere(place: Place, job: JobName, there: ReadonlyMap<Place, JobName>): void {
     if (this.#topic === undefined || there.has(place) || this.#lostPosts.has(place)) return
+    if (this.#jobsOf.get(place)?.some((letter) => this.#log.mayBeForgotten(letter)) === true) return
     this.#report.broken('posts', `${job} is dead, and not in the dead-letter topic`)
   }
 

@@ -9,8 +9,8 @@ import type { CommittedLog, Recovery } from './committed.ts'
 interface JobStory {
   /** Client to the lease that it believes in. */
   readonly holders: Map<string, HeldLease>
-  /** Token to the client that got it. */
-  readonly owners: Map<number, string>
+  /** By token. */
+  readonly given: Map<number, HeldLease>
   completed: HeldLease | undefined
 }
 
@@ -40,6 +40,7 @@ export class LeasesChecker implements Checker {
   #forgetLost({ weakened }: Recovery): void {
     for (const [job, story] of this.#jobs) {
       for (const [client, lease] of story.holders) if (this.#isLost(lease) || weakened.has(nameOf(lease))) story.holders.delete(client)
+      for (const [token, lease] of story.given) if (this.#isLost(lease)) story.given.delete(token)
       if (story.holders.size < 2) this.#crowded.delete(job)
       if (story.completed === undefined || this.#log.ends.has(nameOf(story.completed))) continue
       story.completed = undefined
@@ -56,13 +57,13 @@ export class LeasesChecker implements Checker {
 
   leased(lease: HeldLease): void {
     const story = this.#story(lease.job)
-    const owner = story.owners.get(lease.token)
-    if (owner !== undefined && owner !== lease.client) this.#report.broken('I2', `token ${lease.token} of ${lease.job} was given to ${owner} and to ${lease.client}`)
-    story.owners.set(lease.token, lease.client)
+    const given = story.given.get(lease.token)
+    if (given !== undefined && given.client !== lease.client) this.#report.broken('I2', `token ${lease.token} of ${lease.job} was given to ${given.client} and to ${lease.client}`)
     if (story.completed !== undefined && lease.token >= story.completed.token) this.#report.broken('I3', `${lease.job} was completed under token ${story.completed.token} and then leased to ${lease.client} under ${lease.token}`)
     const earlier = story.holders.get(lease.client)
     if (earlier !== undefined && earlier.token > lease.token) this.#report.broken('I2', `${lease.client} holds ${lease.job} under ${earlier.token} and got it again under ${lease.token}`)
     if (this.#isLost(lease)) return
+    story.given.set(lease.token, lease)
     story.holders.set(lease.client, lease)
     if (story.holders.size > 1) {
       this.#crowded.add(lease.job)
@@ -85,7 +86,7 @@ export class LeasesChecker implements Checker {
     if (this.#log.hasLost && !this.#log.ends.has(nameOf(lease))) return
     const story = this.#story(lease.job)
     if (story.completed !== undefined && story.completed.token !== lease.token) this.#report.broken('I2', `${lease.job} was completed under token ${story.completed.token} and under ${lease.token}`)
-    for (const [token, client] of story.owners) {
+    for (const { token, client } of story.given.values()) {
       if (token > lease.token) this.#report.broken('I2', `${lease.client} completed ${lease.job} under token ${lease.token} though ${client} had ${token}`)
     }
     if (story.completed === undefined) this.completed++
@@ -108,7 +109,7 @@ export class LeasesChecker implements Checker {
 
   #story(job: JobName): JobStory {
     let story = this.#jobs.get(job)
-    if (story === undefined) this.#jobs.set(job, (story = { holders: new Map(), owners: new Map(), completed: undefined }))
+    if (story === undefined) this.#jobs.set(job, (story = { holders: new Map(), given: new Map(), completed: undefined }))
     return story
   }
 }

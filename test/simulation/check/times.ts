@@ -13,6 +13,7 @@ import type { CommittedEntry, CommittedListener, CommittedLog } from './committe
 const BACKOFF_MS_DEFAULT = 1000
 
 interface Start {
+  readonly shard: ShardId
   readonly token: number
   readonly wall: number
 }
@@ -45,11 +46,13 @@ export class TimesChecker implements Checker, CommittedListener {
 
   rewound(shard: ShardId): void {
     this.#walls.delete(shard)
+    for (const key of this.#acquired.keys()) if (key.startsWith(`${shard}/`)) this.#acquired.delete(key)
     for (const [key, fail] of this.#fails) if (fail.shard === shard) this.#fails.delete(key)
   }
 
-  /** A fail that is lost delays nothing. */
+  /** A lease that is lost began nothing, and a fail that is lost delays nothing. */
   recovered(): void {
+    for (const [job, starts] of this.#starts) this.#starts.set(job, starts.filter(({ shard, token }) => this.#acquired.has(`${shard}/${token}`)))
     for (const [job, waits] of this.#waits) this.#waits.set(job, waits.filter(({ fail }) => this.#fails.has(fail)))
   }
 
@@ -66,10 +69,10 @@ export class TimesChecker implements Checker, CommittedListener {
   leased(lease: HeldLease): void {
     const shard = this.#log.attempts.get(lease.attempt)?.shard
     const wall = shard === undefined ? undefined : this.#acquired.get(`${shard}/${lease.token}`)
-    if (wall === undefined) return
+    if (shard === undefined || wall === undefined) return
     const due = this.#due.get(lease.attempt)?.at ?? 0
     if (wall < due) this.#report.broken('I9', `${lease.job} was leased under ${lease.token} at ${wall}, ${due - wall} ms before it was due`)
-    push(this.#starts, lease.job, { token: lease.token, wall })
+    push(this.#starts, lease.job, { shard, token: lease.token, wall })
     this.#compare(lease.job)
   }
 

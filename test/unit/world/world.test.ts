@@ -13,7 +13,7 @@ function run(seed: number, ms = 2000): ToyWorld {
   return toys
 }
 
-const guardOf = (toys: ToyWorld): FaultGuard => ({ lull: () => [], mayWipe: () => false, mayLose: () => [], recover: () => [], isRecovered: () => true, returns: () => {}, foundOut: () => {}, mayBeAlone: () => false, wiped: () => {}, mayDamage: () => false, damaged: () => {}, mayForget: () => false, forgets: () => {}, leaders: () => [toys.counter], masters: () => [toys.counter], join: () => [], otherHome: () => undefined, twin: () => undefined, meet: () => [], drain: () => undefined, endDrain: () => false, forgetLost: () => [], emptyDisk })
+const guardOf = (toys: ToyWorld): FaultGuard => ({ lull: () => [], mayWipe: () => false, mayLose: () => [], mayStillLose: () => false, recover: () => [], isRecovered: () => true, returns: () => {}, foundOut: () => {}, mayBeAlone: () => false, wiped: () => {}, mayDamage: () => false, damaged: () => {}, mayForget: () => false, forgets: () => {}, leaders: () => [toys.counter], masters: () => [toys.counter], join: () => [], otherHome: () => undefined, twin: () => undefined, meet: () => [], drain: () => undefined, endDrain: () => false, forgetLost: () => [], emptyDisk })
 
 function runWithFaults(seed: number, careless: boolean): ToyWorld {
   const toys = toyWorld(seed, careless, 50)

@@ -84,11 +84,9 @@ export class Revival {
     if (revived?.snapshot === undefined || ticket < this.#ticket) return
     this.#revived = undefined
     const { shard } = revived
-    const through = this.#applied
     const { index, term } = revived.snapshot
-    this.#out.journal(now, { kind: 'trim', shard, through, keep: this.#books!.livePayloads() })
+    this.#out.journal(now, { kind: 'trim', shard, through: this.#applied, keep: this.#books!.livePayloads() })
     this.#out.journal(now, { kind: 'reset', shard, ticket: this.#out.nextTicket(), index, term })
-    this.#out.revived(shard, this.#shards[this.#place]!.hardState?.self ?? (0 as ReplicaNumber), through, index)
     this.#shards[this.#place] = revived
     this.#next(now)
   }
@@ -146,6 +144,8 @@ export class Revival {
     const hardState = { term: base.term, vote: undefined, self: base.replica, epoch: base.configuration, commit: base.index, extra: NOTHING }
     const snapshot = { index: base.index, term: base.term, configuration, pieces: [] as Uint8Array[] }
     this.#revived = { ...found, hardState, snapshot, first: (base.index + 1) as LogIndex, last: base.index, terms: [] }
+    // Said before it is durable: who dies meanwhile finds the old copy, and makes the same of it, or finds that it was done and says nothing.
+    this.#out.revived(shard, found.hardState?.self ?? (0 as ReplicaNumber), this.#applied, base.index)
     // In this order: the snapshot says that all of it is there.
     this.#out.journal(now, { kind: 'hardState', shard, ticket: this.#out.nextTicket(), state: hardState })
     this.#out.journal(now, { kind: 'snapshot', shard, index: base.index, term: base.term, configuration })

@@ -1,6 +1,6 @@
 //! Two of the three masters of a shard are lost for ever, and an operator goes on with the third copy (`horus recover`).
 //!
-//!   two masters die ─▶ the operator decides at each node that has a last copy ─▶ it is started, perhaps dies while it carries that out
+//!   the last copy falls behind, perhaps ─▶ two masters die ─▶ the operator decides at each node that has a last copy ─▶ it is started, perhaps dies while it carries that out
 //!                  └─▶ the disks of the two are empty when they come back; or they come back as they were, though they were said to be destroyed
 //!
 //! Whoever says so while another failure is about may lose more than is promised: so a seed that has this has no other faults of nodes,
@@ -21,14 +21,16 @@ export interface RecoveryPlan {
   readonly interruptedChance: number
   /** Part of the recoveries after which the lost nodes come back with their disks. */
   readonly returnChance: number
+  /** For how long the last copy hears nothing of the two before they are lost. */
+  readonly behindMsMax: number
 }
 
-export const NO_RECOVERY: RecoveryPlan = { recoverEveryMs: 0, recoverMsMax: 0, interruptedChance: 0, returnChance: 0 }
+export const NO_RECOVERY: RecoveryPlan = { recoverEveryMs: 0, recoverMsMax: 0, interruptedChance: 0, returnChance: 0, behindMsMax: 0 }
 
 /** In few seeds, and then often. */
 export function drawRecovery(random: Random): RecoveryPlan {
   if (!random.chance(0.1)) return NO_RECOVERY
-  return { recoverEveryMs: random.between(1000, 5000), recoverMsMax: random.pick([50, 500, 2000]), interruptedChance: random.pick([0, 0.5, 1]), returnChance: random.pick([0, 0.5, 1]) }
+  return { recoverEveryMs: random.between(1000, 5000), recoverMsMax: random.pick([50, 500, 2000]), interruptedChance: random.pick([0, 0.5, 1]), returnChance: random.pick([0, 0.5, 1]), behindMsMax: random.pick([0, 100, 1000]) }
 }
 
 /** Whoever comes back must have been found out by then; then somebody empties its disk. */
@@ -38,6 +40,8 @@ const EFFECTS_MAX = 40
 
 interface Case {
   readonly lost: readonly NodeProcess[]
+  /** Before, the last copy falls behind. */
+  struck: boolean
   decided: boolean
 }
 
@@ -57,6 +61,10 @@ export class RecoveryFaults implements FaultSource {
   heal(): void {
     const open = this.#open
     if (open === undefined) return
+    if (!open.struck) {
+      this.#open = undefined
+      return
+    }
     if (!open.decided) this.#decide(open)
     this.#empty(open)
   }
@@ -64,8 +72,27 @@ export class RecoveryFaults implements FaultSource {
   #lose(random: Random): readonly Process[] {
     const lost = this.#open === undefined ? this.#hands.guard.mayLose(random) : []
     if (lost.length === 0) return NOBODY
-    const open: Case = { lost, decided: false }
+    const open: Case = { lost, struck: false, decided: false }
     this.#open = open
+    const { world, nodes, guard } = this.#hands
+    const others = nodes.filter((node) => !lost.includes(node))
+    // What a leader that is cut off goes on to write may stand where the lost ones had something else: who could tell then (docs/decisions/recovery.md)?
+    const behindMs = guard.leaders().some((node) => others.includes(node)) ? 0 : random.fraction() * this.#plan.behindMsMax
+    if (behindMs === 0) return this.#strike(open, random)
+    for (const node of others) for (const other of lost) {
+      world.network.block(node, other, behindMs)
+      world.network.block(other, node, behindMs)
+    }
+    this.#hands.after(behindMs, () => {
+      if (!guard.mayStillLose(lost)) this.#open = undefined
+      else for (const node of this.#strike(open, random)) world.struck('recover', node)
+    })
+    return NOBODY
+  }
+
+  #strike(open: Case, random: Random): readonly Process[] {
+    const { lost } = open
+    open.struck = true
     for (const node of lost) {
       this.#hands.guard.wiped(node)
       node.restartAfterMs = undefined

@@ -44,6 +44,8 @@ export interface FaultGuard {
   forgetLost(): readonly NodeProcess[]
   /** Two nodes that may be lost for ever, while all is whole and an operator can go on with a third copy of whatever loses its quorum; none else. */
   mayLose(random: Random): readonly NodeProcess[]
+  /** Whether these are such nodes still. */
+  mayStillLose(nodes: readonly NodeProcess[]): boolean
   /** An operator stops every node that has the last copy of a shard and recovers it; returns those, to be started. */
   recover(lost: readonly NodeProcess[]): readonly NodeProcess[]
   /** Whether all that was decided is confirmed, and led. */
