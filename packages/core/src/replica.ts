@@ -12,12 +12,11 @@ import { Journal, type JournalInput, type JournalOutbox } from './journal/journa
 import type { RecoveredJournal } from './journal/recovery.ts'
 import type { Endpoint } from './lead/endpoint.ts'
 import type { RoleView } from './master/boundary.ts'
-import { defaultMasterSettings, type MasterSettings } from './master/settings.ts'
 import type { ClientMessage } from './message/client.ts'
 import type { ConsensusMessage } from './message/consensus.ts'
 import { MalformedMessage } from './message/layout.ts'
 import { type LinkMessage, linkTable } from './message/messages.ts'
-import type { LedSurely, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
+import type { LedSurely, LedWaits, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOptions, ReplicaOutbox, ReplicaPlace } from './replica/boundary.ts'
 import { Caretaker } from './replica/caretaker.ts'
 import { claimOf, goneAnswer, isClaim } from './replica/claims.ts'
 import { Cluster } from './replica/cluster.ts'
@@ -30,6 +29,7 @@ import { Notes } from './replica/notes.ts'
 import { Pulses, type PulsesOutbox } from './replica/pulse/pulses.ts'
 import type { RegistryMachineOutbox } from './replica/registry-machine.ts'
 import { Startup, type StartupOutbox } from './replica/startup.ts'
+import { masterSettingsOf } from './replica/tuning.ts'
 import { Witness, type WitnessOutbox } from './replica/witness.ts'
 import { type Instant, type NodeId, REGISTRY_SHARD, type ShardId, type WallTime } from './units.ts'
 
@@ -92,14 +92,8 @@ export class Replica {
     this.#options = options
     const { tuning } = options
     this.#journal = new Journal({ random: options.random.fork(), ...(tuning?.segmentBytes === undefined ? {} : { segmentBytes: tuning.segmentBytes }), ...(tuning?.cacheBytes === undefined ? {} : { cacheBytes: tuning.cacheBytes }) })
-    this.#electionMs = tuning?.electionMs ?? defaultMasterSettings.electionMs
-    const masterSettings: MasterSettings = {
-      ...defaultMasterSettings,
-      ...(tuning?.heartbeatMs === undefined ? {} : { heartbeatMs: tuning.heartbeatMs }),
-      ...(tuning?.electionMs === undefined ? {} : { electionMs: tuning.electionMs, restAfterMs: tuning.electionMs }),
-      ...(tuning?.appendBytes === undefined ? {} : { appendBytesMax: tuning.appendBytes }),
-      ...(tuning?.snapshotEntries === undefined ? {} : { keepEntries: Math.ceil(tuning.snapshotEntries / 2) }),
-    }
+    const masterSettings = masterSettingsOf(tuning)
+    this.#electionMs = masterSettings.electionMs
     this.#pulses = new Pulses(options.random.clone().fork(), { electionMs: this.#electionMs, gapMs: masterSettings.leaseGapMs, pulseMsMax: masterSettings.leasePollMs })
     this.#caretaker = new Caretaker(tuning?.replaceAfterMs === undefined ? {} : { replaceAfterMs: tuning.replaceAfterMs })
     this.#cluster = new Cluster(options, {
@@ -176,6 +170,9 @@ export class Replica {
       case 'turn':
         this.#turn(now)
         break
+      case 'clockMoved':
+        for (const machine of this.#copies.jobs.values()) machine.clockMoved()
+        break
       case 'stop':
         this.#stop(now)
         break
@@ -219,6 +216,11 @@ export class Replica {
   get load(): ReplicaLoad {
     const led = [...this.#copies.jobs].filter(([, machine]) => machine.isOccupied).map(([shard, machine]) => ({ shard, ...machine.load }))
     return { connections: this.#front.connections, led }
+  }
+
+  /** What the books of the shards wait for that are led here and can be served. */
+  get waits(): readonly LedWaits[] {
+    return [...this.#copies.jobs].filter(([, machine]) => machine.serves).map(([shard, machine]) => ({ shard, ...machine.waits }))
   }
 
   /** The shards of which this node would say now that nobody else's lease clock can be ahead. */
@@ -482,9 +484,7 @@ export class Replica {
     this.#cluster.tellHint(this.#now, { shard, epoch, term: master.term, leader: this.#cluster.self, masters: nodes })
   }
 
-  #led(): Hosted[] {
-    return [...this.#copies.led]
-  }
+  readonly #led = (): Hosted[] => [...this.#copies.led]
 
   // ---- links -----------------------------------------------------------------------------------------------------
 

@@ -21,7 +21,7 @@ export class Adder {
   }
 
   add(topic: string, item: AddItem): Promise<AddedJob> {
-    return new Promise((resolve, reject) => {
+    return this.#engine.machine.waiting(new Promise((resolve, reject) => {
       let gather = this.#gathers.get(topic)
       if (gather === undefined) {
         if (this.#gathers.size === 0) this.#engine.beforeTurn(this.#flush)
@@ -31,7 +31,7 @@ export class Adder {
       gather.items.push(item)
       gather.resolves.push(resolve)
       gather.rejects.push(reject)
-    })
+    }))
   }
 
   readonly #flush = (): void => {

@@ -5,6 +5,7 @@ import { PAYLOAD_BYTES_MAX } from '@horus/core/message/client'
 import { PORT_DEFAULT, Range, resolveSeeds, TransportError } from '@horus/transport'
 import type { ChannelClosed, ClientTransport } from './connection.ts'
 import { HorusError, InvalidOption, NotAuthorized, VersionSkew } from './errors.ts'
+import { cancelTimer, type Machine } from './machine.ts'
 import { abortSignal, check, type Checked, type Duration, listOf, ms, text, whole } from './options.ts'
 import { TcpTransport } from './tcp.ts'
 
@@ -74,13 +75,15 @@ export async function planConnection(options: ConnectOptions): Promise<{ readonl
 /** Watches the first connections of a client, until one is up or waiting makes no sense any more. */
 export class FirstContact {
   readonly #addresses: number
+  readonly #machine: Machine
   readonly #refusals = new Map<string, ChannelClosed>()
   #last: ChannelClosed | undefined
   #settle: ((error: Error | undefined) => void) | undefined
   #isUp = false
 
-  constructor(addresses: number) {
+  constructor(addresses: number, machine: Machine) {
     this.#addresses = addresses
+    this.#machine = machine
   }
 
   changed(address: string, gone: ChannelClosed | undefined): void {
@@ -96,21 +99,21 @@ export class FirstContact {
   }
 
   wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
+    return this.#machine.waiting(new Promise((resolve, reject) => {
       const settle = (error: Error | undefined): void => {
-        clearTimeout(timer)
+        cancelTimer(timer)
         signal?.removeEventListener('abort', abort)
         this.#settle = undefined
         if (error === undefined) resolve()
         else reject(error)
       }
       const abort = (): void => settle(signal!.reason as Error)
-      const timer = setTimeout(() => settle(this.#last === undefined || HOPELESS[this.#last.code] === undefined ? this.#unreachable(timeoutMs) : errorFor(this.#last)), timeoutMs)
+      const timer = this.#machine.timer(() => settle(this.#last === undefined || HOPELESS[this.#last.code] === undefined ? this.#unreachable(timeoutMs) : errorFor(this.#last)), timeoutMs)
       this.#settle = settle
       if (signal?.aborted) abort()
       else if (this.#isUp) settle(undefined)
       else signal?.addEventListener('abort', abort, { once: true })
-    })
+    }))
   }
 
   #unreachable(timeoutMs: number): HorusError {

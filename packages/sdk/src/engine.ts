@@ -1,18 +1,16 @@
-//! Runs the core's client actor on real time and real channels.
+//! Runs the core's client actor on a machine's time (`machine.ts`) and channels.
 //!
 //!   calls, messages ──receive──▶ Client ──outbox──▶ channels, promises, workers
 //!                                  ▲
-//!        setImmediate: one `turn` for all inputs of a loop turn, then one write a channel
-//!        setTimeout:   `wake` at the client's own `wakeAt`
+//!        after reads: one `turn` for all inputs of a loop turn, then one write a channel
+//!        alarm:       `wake` at the client's own `wakeAt`
 
-import { randomBytes } from 'node:crypto'
 import { Client } from '@horus/core/client/client'
 import type { ClientInput, ClientOutbox, LeasedJob as CoreJob, LeaseLostReason, LinkId, Outcome, WorkerNumber } from '@horus/core/client/api'
-import type { Now } from '@horus/core/actor'
-import { Random } from '@horus/core/random'
-import type { Address, Instant, WallTime } from '@horus/core/units'
+import type { Address } from '@horus/core/units'
 import type { ChannelClosed, ClientChannel, ClientTransport } from './connection.ts'
 import { errorOf } from './errors.ts'
+import { cancelTimer, type ClientLoad, type Machine, type Timer } from './machine.ts'
 
 /** Whoever waits for an outcome. An object instead of a callback, so that a job needs no closure. */
 export interface Receiver {
@@ -26,6 +24,7 @@ export interface Holder {
 }
 
 export interface EngineOptions {
+  readonly machine: Machine
   readonly transport: ClientTransport
   readonly addresses: readonly string[]
   readonly payloadBytesMax: number
@@ -42,7 +41,8 @@ interface Channel {
   flushing: boolean
 }
 
-export class Engine implements ClientOutbox {
+export class Engine implements ClientOutbox, ClientLoad {
+  readonly machine: Machine
   readonly #client: Client
   readonly #options: EngineOptions
   readonly #channels = new Map<LinkId, Channel>()
@@ -57,18 +57,26 @@ export class Engine implements ClientOutbox {
   readonly #inputs: ClientInput[] = []
   #inside = false
   #turnExpected = false
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   #timerAt = Infinity
 
   constructor(options: EngineOptions) {
     this.#options = options
-    const seed = randomBytes(12)
-    const random = Random.fromWords(seed.readUInt32LE(0), seed.readUInt32LE(4), seed.readUInt32LE(8))
-    this.#client = new Client({ addresses: options.addresses as readonly Address[], random, payloadBytesMax: options.payloadBytesMax })
+    this.machine = options.machine
+    this.#client = new Client({ addresses: options.addresses as readonly Address[], random: this.machine.random(), payloadBytesMax: options.payloadBytesMax })
   }
 
   start(): void {
+    this.machine.begun(this)
     this.input({ kind: 'start' })
+  }
+
+  get asked(): number {
+    return this.#receivers.length - 1 - this.#free.length
+  }
+
+  get kept(): number {
+    return this.#client.kept
   }
 
   // ---- in ----------------------------------------------------------------------------------------------------------
@@ -84,7 +92,7 @@ export class Engine implements ClientOutbox {
     this.#inside = true
     try {
       // The clock is read for each: a handler that was called by the one before may have taken its time.
-      for (let i = 0; i < this.#inputs.length; i++) this.#client.receive(now(), this.#inputs[i]!, this)
+      for (let i = 0; i < this.#inputs.length; i++) this.#client.receive(this.machine.now(), this.#inputs[i]!, this)
     } finally {
       this.#inputs.length = 0
       this.#inside = false
@@ -100,7 +108,7 @@ export class Engine implements ClientOutbox {
 
   /** An outcome as a promise; failures reject. With a signal the wait ends early, and the client is told. */
   request(build: (request: number) => ClientInput, signal?: AbortSignal): Promise<Exclude<Outcome, { kind: 'failed' }>> {
-    return new Promise((resolve, reject) => {
+    return this.machine.waiting(new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
       const request = this.register({
         done(outcome) {
@@ -115,7 +123,7 @@ export class Engine implements ClientOutbox {
       }
       signal?.addEventListener('abort', abort, { once: true })
       this.input(build(request))
-    })
+    }))
   }
 
   /** Nobody waits for it any more. */
@@ -144,7 +152,7 @@ export class Engine implements ClientOutbox {
   expectTurn(): void {
     if (this.#turnExpected) return
     this.#turnExpected = true
-    setImmediate(this.#turn)
+    this.machine.afterReads(this.#turn)
   }
 
   // ---- turns -------------------------------------------------------------------------------------------------------
@@ -165,9 +173,9 @@ export class Engine implements ClientOutbox {
   readonly #wake = (): void => {
     this.#timerAt = Infinity
     // A timer that was set for what is no longer due is simply set again.
-    if (this.#client.wakeAt <= performance.now()) {
+    if (this.#client.wakeAt <= this.machine.now().monotonic) {
       this.#inside = true
-      this.#client.wake(now(), this)
+      this.#client.wake(this.machine.now(), this)
       this.#receive()
       this.#flush()
     }
@@ -177,10 +185,9 @@ export class Engine implements ClientOutbox {
   #arm(): void {
     const at = this.#client.wakeAt
     if (at >= this.#timerAt) return
-    clearTimeout(this.#timer)
-    this.#timer = undefined
+    cancelTimer(this.#timer)
     this.#timerAt = at
-    this.#timer = setTimeout(this.#wake, Math.min(Math.max(0, Math.ceil(at - performance.now())), TIMER_MS_MAX))
+    this.#timer = this.machine.alarm(this.#wake, at)
   }
 
   #flush(): void {
@@ -192,7 +199,7 @@ export class Engine implements ClientOutbox {
 
   /** After the client was closed: nothing keeps the process alive any more. */
   stop(): void {
-    clearTimeout(this.#timer)
+    cancelTimer(this.#timer)
     this.#timerAt = -Infinity
     for (const { channel } of this.#channels.values()) channel.close()
     this.#channels.clear()
@@ -270,13 +277,3 @@ export class Engine implements ClientOutbox {
 
 const NOBODY: Receiver = { done: () => {} }
 const TURN: ClientInput = { kind: 'turn' }
-const TIMER_MS_MAX = 0x7fff_ffff
-
-function now(): Now {
-  time.monotonic = performance.now() as Instant
-  time.wall = Date.now() as WallTime
-  return time
-}
-
-/** Read at once by whoever it is given to. */
-const time = { monotonic: 0 as Instant, wall: 0 as WallTime }

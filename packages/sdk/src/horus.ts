@@ -23,6 +23,7 @@ import { JobHandle, type JobReader } from './job-handle.ts'
 import { placeOf } from './job-id.ts'
 import { type JobCounts, type JobInfo, jobInfo, type JobStateName, stateNames } from './job-info.ts'
 import { type LeasedJob, Pulled } from './leased-job.ts'
+import { type Machine, MACHINE } from './machine.ts'
 import { type AddOptions, abortSignal, check, drainTime, type Duration, jobOptions, listOf, ms, names, oneOf, text, whole, yesOrNo } from './options.ts'
 import { encodePayload } from './payload.ts'
 import { type AnyTopic, conform, type JobTypes, topicName } from './topic.ts'
@@ -93,10 +94,11 @@ interface Waitable {
   readonly signal?: AbortSignal
 }
 
-export class Horus implements JobReader, AsyncDisposable {
+export class Horus implements AsyncDisposable {
   readonly #engine: Engine
   readonly #adder: Adder
   readonly #pulled = new Pulled()
+  readonly #reader: JobReader
   readonly #workers = new Set<Worker>()
   readonly #payloadBytesMax: number
   readonly #requestTimeoutMs: number
@@ -109,23 +111,28 @@ export class Horus implements JobReader, AsyncDisposable {
     this.#requestTimeoutMs = requestTimeoutMs
     this.#adder = new Adder(engine, requestTimeoutMs)
     engine.hold('pulled', this.#pulled)
+    this.#reader = {
+      job: (topic, id, options) => this.job(topic, id, options),
+      cancel: (topic, id) => this.cancel(topic, id),
+      pause: (ms, signal) => engine.machine.pause(ms, signal),
+    }
   }
 
   /** Resolves once a node has answered. Throws InvalidOption, NotAuthorized, VersionSkew, or Unreachable after `connectTimeout`. */
   static async connect(options: ConnectOptions): Promise<Horus> {
     const { transport, addresses, client } = await planConnection(options)
-    return Horus.#open(transport, addresses, client)
+    return Horus.#open(transport, addresses, client, MACHINE)
   }
 
-  /** Over a transport that is there already, as tests have one. Throws what `connect` throws. */
-  static async over(transport: ClientTransport, addresses: readonly string[], options?: ClientOptions): Promise<Horus> {
-    return Horus.#open(transport, addresses, checkClientOptions('over', options))
+  /** Over a transport that is there already, as tests have one, and perhaps on another machine than this. Throws what `connect` throws. */
+  static async over(transport: ClientTransport, addresses: readonly string[], options?: ClientOptions, machine: Machine = MACHINE): Promise<Horus> {
+    return Horus.#open(transport, addresses, checkClientOptions('over', options), machine)
   }
 
-  static async #open(transport: ClientTransport, addresses: readonly string[], options: CheckedClientOptions): Promise<Horus> {
+  static async #open(transport: ClientTransport, addresses: readonly string[], options: CheckedClientOptions, machine: Machine): Promise<Horus> {
     const { payloadBytesMax = PAYLOAD_BYTES_DEFAULT, requestTimeout = REQUEST_TIMEOUT_MS, connectTimeout = CONNECT_TIMEOUT_MS, signal } = options
-    const contact = new FirstContact(addresses.length)
-    const engine = new Engine({ transport, addresses, payloadBytesMax, linkChanged: (address, gone) => contact.changed(address, gone), log: () => {} })
+    const contact = new FirstContact(addresses.length, machine)
+    const engine = new Engine({ machine, transport, addresses, payloadBytesMax, linkChanged: (address, gone) => contact.changed(address, gone), log: () => {} })
     engine.start()
     try {
       await contact.wait(connectTimeout, signal)
@@ -150,7 +157,7 @@ export class Horus implements JobReader, AsyncDisposable {
     const item = this.#item(name, conformed instanceof Promise ? await conformed : conformed, settings)
     signal?.throwIfAborted()
     const added = await unlessAborted(this.#adder.add(to, item), signal)
-    return new JobHandle(this, to, added)
+    return new JobHandle(this.#reader, to, added)
   }
 
   /**
@@ -168,7 +175,7 @@ export class Horus implements JobReader, AsyncDisposable {
     if (batch.length === 0) return []
     const outcome = await this.#engine.request((request) => ({ kind: 'add', request, topic: to, items: batch, timeoutMs: this.#requestTimeoutMs }), signal)
     if (outcome.kind !== 'added') return []
-    return batch.map((_, i) => new JobHandle(this, to, addedJob(outcome.added, i)))
+    return batch.map((_, i) => new JobHandle(this.#reader, to, addedJob(outcome.added, i)))
   }
 
   #item(name: string, data: unknown, options: AddItem['options']): AddItem {

@@ -5,7 +5,6 @@ import { HorusError, JobCancelled, JobFailed } from './errors.ts'
 import { jobId } from './job-id.ts'
 import type { JobInfo } from './job-info.ts'
 import { abortSignal, check } from './options.ts'
-import { sleep } from './wait.ts'
 
 const POLL_MS_MIN = 100
 const POLL_MS_MAX = 1000
@@ -14,6 +13,8 @@ const POLL_MS_MAX = 1000
 export interface JobReader {
   job(topic: string, id: string, options?: { readonly signal?: AbortSignal }): Promise<JobInfo | undefined>
   cancel(topic: string, id: string): Promise<boolean>
+  /** As of the machine that the client runs on. */
+  pause(ms: number, signal: AbortSignal | undefined): Promise<void>
 }
 
 export class JobHandle<Output = unknown> {
@@ -52,7 +53,7 @@ export class JobHandle<Output = unknown> {
         if (info.state === 'cancelled') throw new JobCancelled('JobCancelled', `job ${this.id} of ${this.topic} was cancelled`)
         if (info.state === 'dead') throw new JobFailed('JobFailed', `job ${this.id} of ${this.topic} failed: ${info.error?.message ?? 'no reason is kept'}`, { cause: info.error })
       }
-      await sleep(wait, signal)
+      await this.#reader.pause(wait, signal)
     }
   }
 

@@ -13,6 +13,7 @@ import type { LeasedJob as CoreJob, LeaseLostReason, Outcome, WorkerNumber } fro
 import type { Holder, Receiver } from './engine.ts'
 import { errorOf, type HorusError, PermanentError } from './errors.ts'
 import { failureOf, HeldJob, type HoldContext, type JobEnd, reasonOf } from './held-job.ts'
+import { cancelTimer, type Timer } from './machine.ts'
 import { abortSignal, check, drainTime, type Duration, ms, whole } from './options.ts'
 import { type AnyTopic, conform, type JobTypes } from './topic.ts'
 import { unlessAborted } from './wait.ts'
@@ -176,7 +177,8 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
     try {
       const handler = this.#handlerOf(job.name)
       const ready = this.#hasSchemas ? job.conformData(this.#topic) : undefined
-      const returned = ready === undefined ? handler(job) : ready.then(() => handler(job))
+      const { machine } = this.#context.engine
+      const returned = ready === undefined ? machine.run(handler, job) : ready.then(() => machine.run(handler, job))
       if (isThenable(returned)) returned.then((value) => this.#returned(job, value), (thrown: unknown) => this.#threw(job, thrown))
       else this.#returned(job, returned)
     } catch (thrown) {
@@ -268,7 +270,7 @@ export class Worker<T extends JobTypes = JobTypes> implements Holder {
 
 class RunningJob extends HeldJob implements Receiver {
   readonly #worker: Worker
-  #timer: NodeJS.Timeout | undefined
+  #timer: Timer | undefined
   /** The cluster has been told how it ended, or the lease is gone: what the handler does now counts no more. */
   over = false
   /** Its index among the worker's jobs. */
@@ -303,7 +305,7 @@ class RunningJob extends HeldJob implements Receiver {
 
   startTimer(): void {
     if (this.lease.timeoutMs === 0) return
-    this.#timer = setTimeout(() => {
+    this.#timer = this.context.engine.machine.timer(() => {
       if (this.over) return
       this.abort('timeout')
       this.fail(reasonOf('timeout'))
@@ -311,7 +313,7 @@ class RunningJob extends HeldJob implements Receiver {
   }
 
   stopTimer(): void {
-    clearTimeout(this.#timer)
+    cancelTimer(this.#timer)
   }
 
   complete(result: unknown): void {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { Random } from '@horus/core/random'
+import type { Address } from '@horus/core/units'
+import { ClientProcess } from '@horus/core/world/client'
 import { Faults } from '@horus/core/world/faults/faults'
 import type { FaultGuard } from '@horus/core/world/faults/source'
 import { drawPlan } from '@horus/core/world/faults/plan'
@@ -31,6 +33,16 @@ function runWithFaults(seed: number, careless: boolean): ToyWorld {
 test('the same seed gives the same trace, another seed another one', () => {
   assert.equal(run(1).world.trace.digest(), run(1).world.trace.digest())
   assert.notEqual(run(1).world.trace.digest(), run(2).world.trace.digest())
+})
+
+test('a leap moves all wall clocks alike, also of processes that come later, and no monotonic clock', () => {
+  const { world } = run(1)
+  const read = () => world.processes.map((process) => process.clock.read(world.now))
+  const before = read()
+  world.leap(86_400_000)
+  assert.deepEqual(read(), before.map(({ monotonic, wall }) => ({ monotonic, wall: wall + 86_400_000 })))
+  const late = world.add((index) => new ClientProcess(world, index, 'late', '10.9.9.9:1' as Address, () => assert.fail('it is never started')))
+  assert.equal(late.clock.read(world.now).wall, before[0]!.wall + 86_400_000)
 })
 
 test('the same seed gives the same trace under every fault', () => {

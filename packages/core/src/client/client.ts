@@ -77,6 +77,13 @@ export class Client implements Actor<ClientInput, ClientOutbox> {
     return this.#s.closed ? never : (Math.max(dueAt(this.#s, this.#now), this.#wokenAt + 1) as Instant)
   }
 
+  /** Leases of workers: as long as they can speak to the cluster, these are extended. What was acquired by hand does not count. */
+  get kept(): number {
+    let kept = 0
+    for (const worker of this.#s.workers.values()) if (worker.pull === undefined) for (const slot of worker.slots) kept += slot.leases.size
+    return kept
+  }
+
   clone(): this {
     const copy = new Client({ addresses: [], random: this.#s.random.clone() })
     copy.#s = copyGraph(this.#s)

@@ -35,6 +35,13 @@ export class Leases {
     return this.#holders.get(session)?.leases ?? 0
   }
 
+  /** Of all sessions. */
+  get count(): number {
+    let count = 0
+    for (const { leases } of this.#holders.values()) count += leases
+    return count
+  }
+
   /** The first group of a token, in its chain. */
   of(token: number): LeaseGroup | undefined {
     return this.#groups.get(token)

@@ -44,6 +44,8 @@ export interface ReplicaTuning {
   readonly segmentBytes?: number
   readonly cacheBytes?: number
   readonly minMasters?: number
+  /** A forward jump of the wall clock over this is doubted at first; Infinity believes every one, for a world whose clocks are moved together. */
+  readonly wallJumpMs?: number
   /** Bits of a drawn value, 53 by default. */
   readonly valueBits?: number
 }
@@ -61,6 +63,8 @@ export type ReplicaInput =
   | { readonly kind: 'clientMessage'; readonly connection: ConnectionId; readonly bytes: Uint8Array }
   /** Every socket that had something to read has been read once: groups go to the disk, batches to the peers. */
   | { readonly kind: 'turn' }
+  /** Wall clocks were moved by more than the time that has passed: what waits for them is to be looked at now. Who never hears it looks every few seconds. */
+  | { readonly kind: 'clockMoved' }
   /** Hand the lead over, then say `stopped`. */
   | { readonly kind: 'stop' }
 
@@ -130,6 +134,18 @@ export interface ReplicaLoad {
   readonly connections: number
   /** Of each shard that is led here: open sessions, those whose connection is known, batches that one session has left unconfirmed, and what waits for a lead. */
   readonly led: readonly { readonly shard: ShardId; readonly sessions: number; readonly presences: number; readonly expected: number; readonly parkedBytes: number }[]
+}
+
+/** What the books of a shard wait for that is led here; for whoever lets idle time pass at once. */
+export interface LedWaits {
+  readonly shard: ShardId
+  /** Of the partitions on it; a topic with several of them stands here as often. */
+  readonly topics: readonly string[]
+  /** When the next scheduled or retrying job is due, by the shard's wall clock; Infinity without. */
+  readonly dueAt: number
+  readonly leases: number
+  /** Posts are unconfirmed, or time that has passed is being written down. */
+  readonly isBusy: boolean
 }
 
 /** A shard and the term in which it is led. */

@@ -22,6 +22,7 @@ import type { PostMessage } from '../message/posts.ts'
 import { parseForShard, refusal, type ShardMessage, type ShardService } from '../front/front.ts'
 import { Shard, type ShardEffects } from '../shard.ts'
 import type { FencingToken, LeaseTime, LogIndex, PartitionId, ShardId, WallTime } from '../units.ts'
+import type { LedWaits } from './boundary.ts'
 import type { Hosted } from './hosted.ts'
 import type { Machine } from './machine.ts'
 import { answerQuery } from './queries.ts'
@@ -100,6 +101,12 @@ export class JobMachine implements Machine, ShardService {
   get load(): ServiceLoad & { readonly sessions: number; readonly parkedBytes: number } {
     const { presences, expected } = this.#service.load
     return { presences, expected, sessions: this.#books.openSessions, parkedBytes: this.#parked.bytes }
+  }
+
+  /** What the books wait for. */
+  get waits(): Omit<LedWaits, 'shard'> {
+    const { dueNext, topics, leaseCount, outbox } = this.#books
+    return { topics, dueAt: dueNext, leases: leaseCount, isBusy: outbox.size > 0 || this.#tickWanted || this.#tickUnderWay }
   }
 
   get #host(): Hosted {
@@ -183,6 +190,12 @@ export class JobMachine implements Machine, ShardService {
     const { master } = this.#host
     const next = Math.min(this.#books.retentionNext - master.wallNow(now), this.#books.sessionNext - master.leaseNow(now))
     return Math.max(this.#tickAt, now.monotonic + Math.max(0, next))
+  }
+
+  /** What was put off may be due, housekeeping too. */
+  clockMoved(): void {
+    this.#tickAt = 0
+    this.#host.stir()
   }
 
   get isIdle(): boolean {

@@ -80,6 +80,11 @@ export class Books {
     return this.hosted.map(({ books }) => books.partition as PartitionId)
   }
 
+  /** Of each partition, in their order. */
+  get topics(): readonly string[] {
+    return this.hosted.map(({ books }) => books.topic)
+  }
+
   topicOf(partition: PartitionId): string | undefined {
     return this.byNumber.get(partition)?.books.topic
   }
@@ -191,6 +196,10 @@ export class Books {
   /** The first add entry from `from` on that holds a payload which is still needed; Infinity without one. */
   nextLive(from: number): number {
     return this.hosted.reduce((least, { books }) => Math.min(least, books.batches.nextLive(from)), this.out.nextLive(from))
+  }
+
+  get leaseCount(): number {
+    return this.hosted.reduce((sum, { leases }) => sum + leases.count, 0)
   }
 
   /** The earliest deadline of a lease, on the lease clock: a tick at or after it does something. Infinity without leases. */

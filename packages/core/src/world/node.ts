@@ -3,7 +3,7 @@
 
 import type { Actor, Now } from '../actor.ts'
 import type { DeviceAnswer, DeviceRequest } from '../device.ts'
-import type { Identity, LedSurely, ReplicaEvent, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOutbox } from '../replica.ts'
+import type { Identity, LedSurely, LedWaits, ReplicaEvent, ReplicaInput, ReplicaLoad, ReplicaObservation, ReplicaOutbox } from '../replica.ts'
 import type { Random } from '../random.ts'
 import type { Address, ConnectionId, NodeId } from '../units.ts'
 import { quantize } from './clock.ts'
@@ -25,7 +25,7 @@ export interface DiskSettings {
 export const QUIET_DISK: DiskSettings = { delayMsMin: 0.05, delayMsMax: 0.3, slowChance: 0, slowMsMax: 0 }
 
 /** What the world needs of a replica. */
-export type ReplicaActor = Pick<Actor<ReplicaInput, ReplicaOutbox>, 'receive' | 'wake' | 'wakeAt'> & { readonly load?: ReplicaLoad; ledSurely?(now: Now): readonly LedSurely[] }
+export type ReplicaActor = Pick<Actor<ReplicaInput, ReplicaOutbox>, 'receive' | 'wake' | 'wakeAt'> & { readonly load?: ReplicaLoad; readonly waits?: readonly LedWaits[]; ledSurely?(now: Now): readonly LedSurely[] }
 
 export interface NodeSetup {
   /** Makes the actor of a new run, with a generator of its own. */
@@ -101,6 +101,11 @@ export class NodeProcess extends Process implements ReplicaOutbox, Stage {
   /** A new, empty disk, as after a fire; only while the process is down. */
   replaceDisk(disk: SimulatedDevice): void {
     if (!this.running) this.#disk = disk
+  }
+
+  /** As a host would that compares its two clocks. */
+  clockMoved(): void {
+    if (this.state === 'up') this.deliver({ kind: 'clockMoved' } satisfies ReplicaInput)
   }
 
   stop(): void {

@@ -46,6 +46,8 @@ export class World {
   /** How often each thing happened, for coverage: every kind of input, every fault. */
   readonly counts = new Map<string, number>()
   watcher: WorldWatcher
+  /** By how much all wall clocks have been moved on at once. */
+  leapt = 0
   readonly #random: Random
   readonly #queue = new EventQueue<WorldEvent>()
   readonly #byAddress = new Map<Address, Process>()
@@ -59,6 +61,7 @@ export class World {
   add<P extends Process>(make: (index: number) => P): P {
     const process = make(this.processes.length)
     assert(!this.#byAddress.has(process.home), 'no two processes share an address')
+    process.clock.jumpWall(this.leapt)
     this.processes.push(process)
     this.#byAddress.set(process.home, process)
     return process
@@ -125,10 +128,20 @@ export class World {
     this.now = Math.max(this.now, until)
   }
 
-  pause(process: Process, ms: number): void {
+  /**
+   * All wall clocks go on by `ms` at once, and nothing else does: as if every machine had been suspended in the same moment. No monotonic clock
+   * notices, so no time-out ends that would not have.
+   */
+  leap(ms: number): void {
+    this.leapt += ms
+    for (const process of this.processes) process.clock.jumpWall(ms)
+  }
+
+  /** Without `ms` until it is resumed. */
+  pause(process: Process, ms?: number): void {
     if (process.state !== 'up') return
     process.state = 'paused'
-    this.push(ms, { kind: 'resume', process, run: process.run })
+    if (ms !== undefined) this.push(ms, { kind: 'resume', process, run: process.run })
   }
 
   restart(process: Process, afterMs: number): void {
