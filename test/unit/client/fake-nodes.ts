@@ -38,6 +38,7 @@ export interface FakeJob {
   headers?: Uint8Array
   /** Its own, where it is not as the worker asks. */
   leaseMs?: number
+  timeoutMs?: number
 }
 
 export interface FakePartition {
@@ -228,7 +229,9 @@ export abstract class FakeNodes {
     const base = jobs[0]!.number
     for (const job of jobs) {
       writer.u32(job.number - base)
-      for (const field of [job.attempt, 5, 0, 0, names.indexOf(job.name ?? 'bill'), 0]) writer.u16(field)
+      for (const field of [job.attempt, 5]) writer.u16(field)
+      writer.u32(job.timeoutMs ?? 0)
+      for (const field of [names.indexOf(job.name ?? 'bill'), 0]) writer.u16(field)
       writer.u32(job.payload.length)
       writer.raw(job.payload)
     }

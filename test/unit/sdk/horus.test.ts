@@ -124,6 +124,17 @@ test('a handler that blocks its loop past the lease finds its completion refused
   assert.notEqual(nodes.partitions[0]!.jobs[0]!.state, 'ended')
 }))
 
+test('a time-out of weeks, longer than a timer of Node, does not end at once', () => withHorus(async (horus, nodes) => {
+  await horus.add('orders', 'bill', 1)
+  nodes.partitions[0]!.jobs[0]!.timeoutMs = 30 * 24 * 60 * 60 * 1000
+  const worker = horus.work('orders', async (job) => {
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    job.signal.throwIfAborted()
+  })
+  await until(() => worker.stats.completed + worker.stats.failed === 1)
+  assert.equal(worker.stats.completed, 1)
+}))
+
 test('a worker never runs more jobs at once than its concurrency, which can be changed', () => withHorus(async (horus) => {
   let most = 0
   const worker: Worker = horus.work('orders', async () => {

@@ -306,6 +306,37 @@ test('a seed decides the whole run, and two clusters in one process do not touch
   assert.notEqual(first.trace, other.trace)
 })
 
+/** What happens in ten minutes to jobs that wait, sleep, fail, time out and are held by hand, when time is let pass in steps of so much. */
+async function tenMinutes(stepMs: number): Promise<readonly { readonly what: string; readonly at: number }[]> {
+  const told: { what: string; at: number }[] = []
+  await withCluster(async (cluster, horus) => {
+    const began = cluster.now
+    const tell = (what: string): void => void told.push({ what, at: cluster.now - began })
+    await horus.add('held', 'once', null)
+    await horus.acquire('held', { lease: '100s' })
+    for (const topic of ['held', 'orders']) {
+      horus.work(topic, async (job) => {
+        tell(`${topic} ${job.name} begins attempt ${job.attempt}`)
+        await cluster.sleep(job.name === 'sleepy' ? '150s' : '1s', { signal: job.signal })
+        tell(`${topic} ${job.name} ends attempt ${job.attempt}`)
+        if (job.name === 'flaky' && job.attempt < 4) throw new Error('no')
+      }, { lease: '5s' }).on('failed', (job, error) => tell(`${topic} ${job.name} failed: ${(error as Error).message}`))
+    }
+    await horus.add('orders', 'sleepy', null)
+    await horus.add('orders', 'flaky', null, { backoff: { type: 'exponential', delay: '30s' } })
+    await horus.add('orders', 'sleepy', null, { delay: '200s', timeout: '50s', maxAttempts: 2, backoff: { type: 'fixed', delay: '45s' } })
+    for (const end = cluster.now + 10 * MINUTE; cluster.now < end; ) await cluster.advance(Math.min(stepMs, end - cluster.now))
+  })
+  return told
+}
+
+test('what happens is the same whether time leaps or passes second by second', async () => {
+  const [leaping, plodding] = await Promise.all([tenMinutes(10 * MINUTE), tenMinutes(SECOND)])
+  assert.equal(leaping.length, 18, leaping.map(({ what, at }) => `${at} ${what}`).join('\n'))
+  assert.deepEqual(leaping.map(({ what }) => what), plodding.map(({ what }) => what))
+  for (const [i, { what, at }] of leaping.entries()) assert.ok(Math.abs(at - plodding[i]!.at) < 500, `${what}: ${at} and ${plodding[i]!.at}`)
+})
+
 test('a year with a job that fails again and again, one delayed by eleven months, and ten failovers', async (t) => {
   const realBegan = performance.now()
   await withCluster(async (cluster, horus) => {
@@ -372,7 +403,7 @@ test('stopping ends handlers, calls and sleeps, and leaves nothing behind', asyn
   await assert.rejects(cluster.advance('1s'), closed)
   await assert.rejects(cluster.connect(), closed)
   assert.throws(() => cluster.crash(0), closed)
-  await cluster.stop()
+  await cluster[Symbol.asyncDispose]()
   // The drive ends with the turn of the loop that it waits for.
   await realSleep(1)
   assert.deepEqual(resources(), before)
@@ -386,6 +417,7 @@ test('wrong options and calls say what is wrong', async () => {
   await assert.rejects(testCluster({ masters: 3 } as TestClusterOptions), invalid(/there is no option "masters"; allowed are nodes, seed, startAt, replaceAfter, patience/))
   await withCluster(async (cluster, horus) => {
     assert.equal(cluster.nodes, 1)
+    await assert.rejects(cluster.connect({ payloadBytesMax: 2 * 1024 * 1024 }), invalid(/option payloadBytesMax: nodes of a test take 1048576 bytes at most/))
     assert.throws(() => cluster.crash(1), invalid(/crash: there is no node 1: they are numbered from 0 to 0/))
     assert.throws(() => cluster.restart(0), invalid(/restart: node 0 is not down/))
     assert.throws(() => cluster.resume(0), invalid(/resume: node 0 is not paused/))

@@ -6,6 +6,7 @@
 //!   await cluster.advance('12h')                         // handlers run as their jobs come due
 //!   cluster.crash(1)
 
+import { PAYLOAD_BYTES_DEFAULT } from '@horus/core/client/client'
 import { Random } from '@horus/core/random'
 import { Replica } from '@horus/core/replica'
 import type { Address } from '@horus/core/units'
@@ -126,9 +127,10 @@ export class TestCluster implements AsyncDisposable {
 
   // ---- clients -----------------------------------------------------------------------------------------------------
 
-  /** A client of the cluster, as `Horus.connect` gives one; its time is virtual. Throws what that throws. */
+  /** A client of the cluster, as `Horus.connect` gives one; its time is virtual. Payloads are of 1 MiB at most. Throws what that throws. */
   async connect(options?: ClientOptions): Promise<Horus> {
     this.#time.throwIfEnded()
+    if ((options?.payloadBytesMax ?? 0) > PAYLOAD_BYTES_DEFAULT) throw new InvalidOption(`connect: option payloadBytesMax: nodes of a test take ${PAYLOAD_BYTES_DEFAULT} bytes at most`)
     const number = this.#rest.clients.length
     const client = new VirtualClient(this.#time, `client ${number}`, `10.1.${number >> 8}.${number & 0xff}:1` as Address)
     this.#rest.clients.push(client)

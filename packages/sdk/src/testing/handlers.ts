@@ -22,7 +22,7 @@ class Visit {
 
 export class Handlers {
   readonly #patienceMs: number
-  readonly #context = new AsyncLocalStorage<Visit>()
+  readonly #context = new AsyncLocalStorage<Visit | undefined>()
   readonly #running = new Set<Visit>()
 
   constructor(patienceMs: number) {
@@ -47,7 +47,7 @@ export class Handlers {
 
   /** Calls of code that no handler has called, such as the test's own. */
   outside<Returned>(call: () => Returned): Returned {
-    return this.#context.exit(call)
+    return this.#context.run(undefined, call)
   }
 
   /** Whoever asks waits until `ended` is called; undefined where it is no handler. */
