@@ -5,7 +5,7 @@ import { PAYLOAD_BYTES_MAX } from '@horus/core/message/client'
 import { PORT_DEFAULT, Range, resolveSeeds, TransportError } from '@horus/transport'
 import type { ChannelClosed, ClientTransport } from './connection.ts'
 import { HorusError, InvalidOption, NotAuthorized, VersionSkew } from './errors.ts'
-import { cancelTimer, type Machine } from './machine.ts'
+import type { Machine } from './machine.ts'
 import { abortSignal, check, type Checked, type Duration, listOf, ms, text, whole } from './options.ts'
 import { TcpTransport } from './tcp.ts'
 
@@ -101,7 +101,7 @@ export class FirstContact {
   wait(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     return this.#machine.waiting(new Promise((resolve, reject) => {
       const settle = (error: Error | undefined): void => {
-        cancelTimer(timer)
+        timer.stop()
         signal?.removeEventListener('abort', abort)
         this.#settle = undefined
         if (error === undefined) resolve()

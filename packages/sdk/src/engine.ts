@@ -10,7 +10,7 @@ import type { ClientInput, ClientOutbox, LeasedJob as CoreJob, LeaseLostReason, 
 import type { Address } from '@horus/core/units'
 import type { ChannelClosed, ClientChannel, ClientTransport } from './connection.ts'
 import { errorOf } from './errors.ts'
-import { cancelTimer, type ClientLoad, type Machine, type Timer } from './machine.ts'
+import type { ClientLoad, Machine, Timer } from './machine.ts'
 
 /** Whoever waits for an outcome. An object instead of a callback, so that a job needs no closure. */
 export interface Receiver {
@@ -185,7 +185,7 @@ export class Engine implements ClientOutbox, ClientLoad {
   #arm(): void {
     const at = this.#client.wakeAt
     if (at >= this.#timerAt) return
-    cancelTimer(this.#timer)
+    this.#timer?.stop()
     this.#timerAt = at
     this.#timer = this.machine.alarm(this.#wake, at)
   }
@@ -199,7 +199,7 @@ export class Engine implements ClientOutbox, ClientLoad {
 
   /** After the client was closed: nothing keeps the process alive any more. */
   stop(): void {
-    cancelTimer(this.#timer)
+    this.#timer?.stop()
     this.#timerAt = -Infinity
     for (const { channel } of this.#channels.values()) channel.close()
     this.#channels.clear()

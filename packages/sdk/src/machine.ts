@@ -5,9 +5,12 @@ import { randomBytes } from 'node:crypto'
 import type { Now } from '@horus/core/actor'
 import { Random } from '@horus/core/random'
 import type { Instant, WallTime } from '@horus/core/units'
-import { sleep } from './wait.ts'
+import { Alarm, sleep } from './wait.ts'
 
-export type Timer = NodeJS.Timeout | { cancel(): void }
+/** As long as it has not called back it can be stopped. */
+export interface Timer {
+  stop(): void
+}
 
 /** What a machine may ask of the client that runs on it. */
 export interface ClientLoad {
@@ -24,7 +27,7 @@ export interface Machine {
   random(): Random
   /** Calls back once whatever has arrived by then has been read. */
   afterReads(call: () => void): void
-  /** Calls back when the monotonic clock has come to `at`; for a time far away it may call back early. */
+  /** Calls back when the monotonic clock has come to `at`. */
   alarm(call: () => void, at: Instant): Timer
   /** Calls back after `ms` of a user's time, which may be months. */
   timer(call: () => void, ms: number): Timer
@@ -38,15 +41,6 @@ export interface Machine {
   begun(client: ClientLoad): void
 }
 
-export function cancelTimer(timer: Timer | undefined): void {
-  if (timer === undefined) return
-  if ('cancel' in timer) timer.cancel()
-  else clearTimeout(timer)
-}
-
-/** Beyond this a timer of Node fires at once. */
-const TIMER_MS_MAX = 0x7fff_ffff
-
 /** The one that the process runs on. */
 export const MACHINE: Machine = {
   now() {
@@ -59,8 +53,8 @@ export const MACHINE: Machine = {
     return Random.fromWords(seed.readUInt32LE(0), seed.readUInt32LE(4), seed.readUInt32LE(8))
   },
   afterReads: (call) => void setImmediate(call),
-  alarm: (call, at) => setTimeout(call, Math.min(Math.max(0, Math.ceil(at - performance.now())), TIMER_MS_MAX)),
-  timer: (call, ms) => (ms <= TIMER_MS_MAX ? setTimeout(call, ms) : new LongTimer(call, ms)),
+  alarm: (call, at) => new Alarm(Math.max(0, Math.ceil(at - performance.now())), call),
+  timer: (call, ms) => new Alarm(ms, call),
   run: (handler, value) => handler(value),
   waiting: (promise) => promise,
   pause: sleep,
@@ -68,21 +62,3 @@ export const MACHINE: Machine = {
 }
 
 const time = { monotonic: 0 as Instant, wall: 0 as WallTime }
-
-/** Longer than a timer of Node can be: one after the other. */
-class LongTimer {
-  #timer: NodeJS.Timeout | undefined
-
-  constructor(call: () => void, ms: number) {
-    this.#wait(call, ms)
-  }
-
-  #wait(call: () => void, ms: number): void {
-    const part = Math.min(ms, TIMER_MS_MAX)
-    this.#timer = setTimeout(() => (part < ms ? this.#wait(call, ms - part) : call()), part)
-  }
-
-  cancel(): void {
-    clearTimeout(this.#timer)
-  }
-}

@@ -1,4 +1,30 @@
-//! Waiting that can be given up.
+//! Waiting that can be given up, and timers that can be long.
+
+/** The longest that a timer of Node's waits; anything above it comes at once. */
+export const TIMER_MS_MAX = 0x7fff_ffff
+
+/** Calls once, after `ms`, which may be longer than 24 days. */
+export class Alarm {
+  readonly #call: () => void
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(ms: number, call: () => void) {
+    this.#call = call
+    this.#arm(ms)
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #arm(ms: number): void {
+    this.#timer = setTimeout(() => (ms > TIMER_MS_MAX ? this.#arm(ms - TIMER_MS_MAX) : this.#call()), Math.min(ms, TIMER_MS_MAX))
+  }
+}
+
+export function isThenable(value: unknown): value is Promise<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+}
 
 /** Resolves after `ms`; rejects with the signal's reason when that aborts. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {

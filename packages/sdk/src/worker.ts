@@ -13,10 +13,10 @@ import type { LeasedJob as CoreJob, LeaseLostReason, Outcome, WorkerNumber } fro
 import type { Holder, Receiver } from './engine.ts'
 import { errorOf, type HorusError, PermanentError } from './errors.ts'
 import { failureOf, HeldJob, type HoldContext, type JobEnd, reasonOf } from './held-job.ts'
-import { cancelTimer, type Timer } from './machine.ts'
+import type { Timer } from './machine.ts'
 import { abortSignal, check, drainTime, type Duration, ms, whole } from './options.ts'
 import { type AnyTopic, conform, type JobTypes } from './topic.ts'
-import { unlessAborted } from './wait.ts'
+import { isThenable, unlessAborted } from './wait.ts'
 
 /** What a handler is given. */
 export type Job<Input = unknown> = Pick<HeldJob<Input>, 'id' | 'topic' | 'name' | 'data' | 'attempt' | 'maxAttempts' | 'fencingToken' | 'heldUntil' | 'headers' | 'deadLetter' | 'signal' | 'extend'>
@@ -313,7 +313,7 @@ class RunningJob extends HeldJob implements Receiver {
   }
 
   stopTimer(): void {
-    cancelTimer(this.#timer)
+    this.#timer?.stop()
   }
 
   complete(result: unknown): void {
@@ -340,8 +340,4 @@ class RunningJob extends HeldJob implements Receiver {
   done(outcome: Outcome): void {
     this.#worker.settled(this, outcome)
   }
-}
-
-function isThenable(value: unknown): value is Promise<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

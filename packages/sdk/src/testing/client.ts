@@ -59,7 +59,7 @@ export class VirtualClient implements Machine, ClientTransport, ClientActor {
   alarm(call: () => void, at: Instant): Timer {
     const alarm: Alarm = { at, call }
     this.#alarms.add(alarm)
-    return { cancel: () => void this.#alarms.delete(alarm) }
+    return { stop: () => void this.#alarms.delete(alarm) }
   }
 
   timer(call: () => void, ms: number): Timer {

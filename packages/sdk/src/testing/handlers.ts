@@ -7,6 +7,7 @@
 //! the patience. What a handler asks for is told apart from what the test asks for by the async context that it was asked in.
 
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { isThenable } from '../wait.ts'
 
 class Visit {
   /** What it waits for of the kit's. */
@@ -71,8 +72,4 @@ export class Handlers {
     }
     return busy
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
 }

@@ -111,7 +111,7 @@ export class VirtualTime {
     const slept = this.#until<void>((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
       const abort = (): void => {
-        timer.cancel()
+        timer.stop()
         reject(signal!.reason as Error)
       }
       const timer = this.after(ms, () => {
@@ -145,7 +145,7 @@ export class VirtualTime {
         finish()
       })
       const abort = (): void => {
-        timer.cancel()
+        timer.stop()
         this.#newsFor.delete(hear)
         reject(signal!.reason as Error)
       }
@@ -154,11 +154,11 @@ export class VirtualTime {
     })
   }
 
-  after(ms: number, call: () => void): Extract<Timer, { cancel(): void }> {
+  after(ms: number, call: () => void): Timer {
     const number = this.#timerCount++
     this.#pending.set(number, { call })
     this.#timers.push(this.now + quantize(ms), number)
-    return { cancel: () => void this.#pending.delete(number) }
+    return { stop: () => void this.#pending.delete(number) }
   }
 
   #until<T>(begin: (resolve: (value: T) => void, reject: (error: Error) => void) => void): Promise<T> {
