@@ -189,7 +189,7 @@ export class Replica {
     for (const hosted of this.#copies.agenda.takeDue(now)) hosted.wake(now)
     if (this.#running) {
       if (this.#pulses.wakeAt <= now.monotonic) this.#pulses.wake(now, this.#pulsesOutbox)
-      if (this.#caretaker.wakeAt <= now.monotonic) this.#caretaker.wake(now, this.#led(), this.#directory)
+      if (this.#caretaker.wakeAt <= now.monotonic) this.#caretaker.wake(now, [...this.#copies.led], this.#directory)
       if (this.#front.wakeAt <= now.monotonic) this.#front.wake(now, outbox)
       if (this.#witness.wakeAt <= now.monotonic) this.#witness.wake(now, this.#witnessOutbox)
       if (this.#tidyAt <= now.monotonic) this.#tidy(now)
@@ -225,7 +225,7 @@ export class Replica {
 
   /** The shards of which this node would say now that nobody else's lease clock can be ahead. */
   ledSurely(now: Now): readonly LedSurely[] {
-    return this.#led().filter(({ master }) => master.leadsSurely(now)).map(({ shard, master }) => ({ shard, term: master.term }))
+    return [...this.#copies.led].filter(({ master }) => master.leadsSurely(now)).map(({ shard, master }) => ({ shard, term: master.term }))
   }
 
   digest(): string {
@@ -268,7 +268,7 @@ export class Replica {
     this.#tidyAt = now.monotonic + TIDY_MS
     if (this.#hintAt <= now.monotonic) {
       this.#hintAt = now.monotonic + HINT_MS * Math.max(1, this.#cluster.members.length / HINT_NODES)
-      for (const hosted of this.#led()) this.#tellHint(hosted)
+      for (const hosted of [...this.#copies.led]) this.#tellHint(hosted)
     }
     this.#tellRoom()
     this.#leaveWhenStruck()
@@ -484,8 +484,6 @@ export class Replica {
     this.#cluster.tellHint(this.#now, { shard, epoch, term: master.term, leader: this.#cluster.self, masters: nodes })
   }
 
-  readonly #led = (): Hosted[] => [...this.#copies.led]
-
   // ---- links -----------------------------------------------------------------------------------------------------
 
   #message(from: NodeId, bytes: Uint8Array): void {
@@ -571,7 +569,7 @@ export class Replica {
   #stop(now: Now): void {
     if (this.#stopping < Infinity) return
     this.#stopping = now.monotonic + STOP_MS
-    for (const hosted of this.#led()) hosted.input(now, { kind: 'transfer', to: undefined })
+    for (const hosted of [...this.#copies.led]) hosted.input(now, { kind: 'transfer', to: undefined })
     if (this.#running) this.#cluster.leave(now)
     if (!this.#isNeeded()) this.#takeLeave()
   }

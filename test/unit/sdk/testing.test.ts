@@ -168,6 +168,21 @@ test('a handler calls the cluster while others run', () => withCluster(async (cl
   assert.equal((await horus.counts('orders')).completed, 4)
 }))
 
+test('a job whose last attempt fails after a day is worked on as a dead letter in the same advance', () => withCluster(async (cluster, horus) => {
+  await horus.topic('lost').configure({ partitions: 1 })
+  await horus.topic('orders').configure({ deadLetter: 'lost' })
+  const buried: { readonly id: string | undefined; readonly reason: string | undefined; readonly at: number }[] = []
+  horus.work('lost', (letter) => void buried.push({ id: letter.deadLetter?.id, reason: letter.deadLetter?.reason.message, at: cluster.now }))
+  horus.work('orders', () => {
+    throw new Error('the bank is closed')
+  })
+  const { id } = await horus.add('orders', 'bill', null, { delay: '23h', maxAttempts: 2, backoff: { type: 'fixed', delay: '1h' } })
+  const added = (await horus.job('orders', id))!.addedAt.getTime()
+  await cluster.advance('1d')
+  assert.deepEqual(buried.map(({ at: _, ...letter }) => letter), [{ id, reason: 'the bank is closed' }])
+  assertAt(buried[0]!.at, added + DAY, 'the dead letter', SECOND)
+}))
+
 // ---- leases --------------------------------------------------------------------------------------------------------
 
 test('a lease that was acquired by hand runs out when its time is over', () => withCluster(async (cluster, horus) => {
