@@ -59,11 +59,4 @@ export const POST_MUTANTS: readonly Mutant[] = [
     find: '    if (recovery > 0 && this.#subjects.find(subject) !== undefined) return true\n',
     replace: '',
   },
-  {
-    name: 'a recovered receiver waits for what it has confirmed',
-    needs: 'recovery.recoverEveryMs',
-    file: 'post/inbox.ts',
-    find: '    return own > 0 ? Math.max(next, lowest) : next\n',
-    replace: '    return next\n',
-  },
 ]

@@ -49,8 +49,8 @@ export const RECOVERY_MUTANTS: readonly Mutant[] = [
     name: 'payloads of a recovered shard go with its log',
     needs: 'recovery.recoverEveryMs',
     file: 'replica/revival.ts',
-    find: "through, keep: this.#books!.livePayloads() })",
-    replace: 'through, keep: [] })',
+    find: "through: this.#applied, keep: this.#books!.livePayloads() })",
+    replace: 'through: this.#applied, keep: [] })',
   },
   {
     name: 'an older generation is not given up',
