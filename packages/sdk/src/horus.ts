@@ -114,7 +114,8 @@ export class Horus implements AsyncDisposable {
     this.#reader = {
       job: (topic, id, options) => this.job(topic, id, options),
       cancel: (topic, id) => this.cancel(topic, id),
-      pause: (ms, signal) => engine.machine.pause(ms, signal),
+      changes: () => engine.machine.changes(),
+      pause: (ms, signal, changes) => engine.machine.pause(ms, signal, changes),
     }
   }
 

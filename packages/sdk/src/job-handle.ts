@@ -14,7 +14,8 @@ export interface JobReader {
   job(topic: string, id: string, options?: { readonly signal?: AbortSignal }): Promise<JobInfo | undefined>
   cancel(topic: string, id: string): Promise<boolean>
   /** As of the machine that the client runs on. */
-  pause(ms: number, signal: AbortSignal | undefined): Promise<void>
+  changes(): number
+  pause(ms: number, signal: AbortSignal | undefined, changes: number): Promise<void>
 }
 
 export class JobHandle<Output = unknown> {
@@ -46,6 +47,7 @@ export class JobHandle<Output = unknown> {
   async result(options?: { readonly signal?: AbortSignal }): Promise<Output> {
     const { signal } = check('result', options, { signal: abortSignal })
     for (let wait = POLL_MS_MIN; ; wait = Math.min(wait * 2, POLL_MS_MAX)) {
+      const changes = this.#reader.changes()
       const info = await this.#look(signal)
       if (info !== 'unreachable') {
         if (info === undefined) throw new HorusError('NotFound', `job ${this.id} of ${this.topic} is not known, or no longer kept`)
@@ -53,7 +55,7 @@ export class JobHandle<Output = unknown> {
         if (info.state === 'cancelled') throw new JobCancelled('JobCancelled', `job ${this.id} of ${this.topic} was cancelled`)
         if (info.state === 'dead') throw new JobFailed('JobFailed', `job ${this.id} of ${this.topic} failed: ${info.error?.message ?? 'no reason is kept'}`, { cause: info.error })
       }
-      await this.#reader.pause(wait, signal)
+      await this.#reader.pause(wait, signal, changes)
     }
   }
 

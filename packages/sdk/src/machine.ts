@@ -35,8 +35,10 @@ export interface Machine {
   run<Value, Returned>(handler: (value: Value) => Returned, value: Value): Returned
   /** Somebody who called the client waits for the promise, which is given back. */
   waiting<T>(promise: Promise<T>): Promise<T>
-  /** Before a job that has not ended is looked at again: `ms` at least. Rejects with the signal's reason. */
-  pause(ms: number, signal: AbortSignal | undefined): Promise<void>
+  /** How often anything has changed that a job depends on, where the machine can tell. */
+  changes(): number
+  /** Before a job that has not ended is looked at again: `ms` at least, and until something has changed since `changes` was that. Rejects with the signal's reason. */
+  pause(ms: number, signal: AbortSignal | undefined, changes: number): Promise<void>
   /** A client begins to run. */
   begun(client: ClientLoad): void
 }
@@ -57,6 +59,7 @@ export const MACHINE: Machine = {
   timer: (call, ms) => new Alarm(ms, call),
   run: (handler, value) => handler(value),
   waiting: (promise) => promise,
+  changes: () => 0,
   pause: sleep,
   begun: () => {},
 }

@@ -74,8 +74,12 @@ export class VirtualClient implements Machine, ClientTransport, ClientActor {
     return this.#time.waiting(promise)
   }
 
-  pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    return this.#time.waiting(this.#time.news(ms, signal))
+  changes(): number {
+    return this.#time.changes
+  }
+
+  pause(ms: number, signal: AbortSignal | undefined, changes: number): Promise<void> {
+    return this.#time.waiting(this.#time.news(ms, signal, changes))
   }
 
   begun(client: ClientLoad): void {

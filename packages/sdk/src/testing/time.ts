@@ -56,6 +56,7 @@ export class VirtualTime {
   readonly #waiters = new Set<(error: Error) => void>()
   readonly #newsFor = new Set<() => void>()
   #calls = 0
+  #changes = 0
   #target: { readonly at: number; readonly done: () => void } | undefined
   #driving = false
   #touched = false
@@ -124,12 +125,17 @@ export class VirtualTime {
     return slept
   }
 
-  /** Resolves after `ms` and once an entry has been applied somewhere since: before that, no job has changed. */
-  news(ms: number, signal: AbortSignal | undefined): Promise<void> {
+  /** Entries that were applied somewhere so far. */
+  get changes(): number {
+    return this.#changes
+  }
+
+  /** Resolves after `ms` and once there are more changes than `known`: before that, no job has changed. */
+  news(ms: number, signal: AbortSignal | undefined, known: number): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason as Error)
       let isLate = false
-      let isHere = false
+      let isHere = this.#changes > known
       const finish = (): void => {
         if (!isLate || !isHere) return
         signal?.removeEventListener('abort', abort)
@@ -149,7 +155,7 @@ export class VirtualTime {
         this.#newsFor.delete(hear)
         reject(signal!.reason as Error)
       }
-      this.#newsFor.add(hear)
+      if (!isHere) this.#newsFor.add(hear)
       signal?.addEventListener('abort', abort, { once: true })
     })
   }
@@ -191,6 +197,7 @@ export class VirtualTime {
   }
 
   applied(): void {
+    this.#changes++
     if (this.#newsFor.size === 0) return
     this.#touched = true
     for (const hear of [...this.#newsFor]) hear()
