@@ -15,14 +15,18 @@ export interface Outcome {
   readonly invariant: string | undefined
 }
 
+/** So many seeds are looked through for each of those that draw what a mutant needs. */
+const DRAWN_OF = 20
+
 /** A seed that fails without the mutant too says nothing about it: the hunt goes on behind that seed. */
 export async function hunt(mutant: Mutant, seeds: number): Promise<Outcome> {
   const folder = plant(mutant)
   const main = join(folder, 'simulation/main.js')
   try {
     let done = 0
-    for (let from = 1; from <= seeds; ) {
-      const { seeds: run, failed: [failed] } = await runApart(main, ['--from', String(from), '--seeds', String(seeds - from + 1), '--until-failure', ...(mutant.needs === undefined ? [] : ['--with', mutant.needs])])
+    const last = mutant.needs === undefined ? seeds : DRAWN_OF * seeds
+    for (let from = 1; from <= last; ) {
+      const { seeds: run, failed: [failed] } = await runApart(main, ['--from', String(from), '--seeds', String(last - from + 1), '--until-failure', ...(mutant.needs === undefined ? [] : ['--with', mutant.needs])])
       done += run
       if (failed === undefined) break
       if (runSeed(failed.seed, PARTS).violation === undefined) return { name: mutant.name, caught: true, seeds: done, invariant: failed.invariant }
