@@ -43,6 +43,8 @@ export class RollbackFaults implements FaultSource {
   readonly #plan: RollbackPlan
   /** What each disk held at some moment before, as a loss of power would have left it. */
   readonly #copies = new Map<NodeProcess, SimulatedDevice>()
+  /** Until when a node may have forgotten something that nobody has found out. */
+  readonly #blamedUntil = new Map<NodeProcess, number>()
 
   constructor(hands: Hands, plan: RollbackPlan) {
     this.#hands = hands
@@ -62,7 +64,8 @@ export class RollbackFaults implements FaultSource {
   #restore(random: Random): readonly Process[] {
     const { nodes } = this.#hands
     const kept = random.pick(nodes)
-    if (kept.identified !== undefined) this.#copies.set(kept, crashed(kept.disk, random))
+    // A copy of a disk that has forgotten would be two failures.
+    if (kept.identified !== undefined && !this.#isBlamed(kept)) this.#copies.set(kept, crashed(kept.disk, random))
     const node = this.#victim(random)
     const copy = node === undefined ? undefined : this.#copies.get(node)
     if (node === undefined || copy === undefined) return NOBODY
@@ -97,11 +100,11 @@ export class RollbackFaults implements FaultSource {
     return [node]
   }
 
-  /** Somebody who may forget: all nodes live, and everybody has what it should have. */
+  /** Somebody who may forget: all nodes live, and everybody has what it should have. Once found out it may forget again: a second start before the first could ask is outside the promise. */
   #victim(random: Random): NodeProcess | undefined {
     const { nodes, guard } = this.#hands
     const node = this.#hands.victim(random)
-    const fits = node !== undefined && nodes.every((each) => each.state === 'up' && each.identified !== undefined) && guard.mayDamage(node) && guard.mayForget(node)
+    const fits = node !== undefined && !this.#isBlamed(node) && nodes.every((each) => each.state === 'up' && each.identified !== undefined) && guard.mayDamage(node) && guard.mayForget(node)
     return fits ? node : undefined
   }
 
@@ -112,9 +115,14 @@ export class RollbackFaults implements FaultSource {
     node.crash(how)
   }
 
+  #isBlamed(node: NodeProcess): boolean {
+    return this.#hands.world.now < (this.#blamedUntil.get(node) ?? 0)
+  }
+
   #blame(node: NodeProcess): void {
     const { guard, world } = this.#hands
     const until = world.now + RECOVERY_MS
+    this.#blamedUntil.set(node, until)
     guard.damaged(node, () => world.now < until || node.state !== 'up')
     guard.forgets(node)
   }
