@@ -216,6 +216,12 @@ export class Network {
     }
   }
 
+  /** Nothing passes between the two for a while, in either direction. */
+  part(a: Process, b: Process, ms: number): void {
+    this.block(a, b, ms)
+    this.block(b, a, ms)
+  }
+
   /** Ends every fault of the network; broken connections stay broken until they are dialled again. */
   heal(): void {
     this.conditions.heal()

@@ -81,10 +81,7 @@ export class DecayFaults implements FaultSource {
     const away = others.find((node) => node !== victim)!
     if (!guard.mayDamage(victim)) return NOBODY
     const ms = random.fraction() * LAG_MS_MAX
-    for (const other of others) {
-      world.network.block(lagging, other, ms + START_MS)
-      world.network.block(other, lagging, ms + START_MS)
-    }
+    for (const other of others) world.network.part(lagging, other, ms + START_MS)
     this.#hands.after(ms, () => this.#restart(victim, random))
     this.#hands.after(ms + START_MS, () => {
       if (victim.state !== 'up' || !guard.mayDamage(victim)) return

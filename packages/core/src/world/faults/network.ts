@@ -121,8 +121,7 @@ export class NetworkFaults implements FaultSource {
     if (left.length === 0 || right.length === 0) return NOBODY
     for (const a of left) {
       for (const b of right) {
-        world.network.block(a, b, ms)
-        world.network.block(b, a, ms)
+        world.network.part(a, b, ms)
       }
     }
     return [middle, ...left]

@@ -79,10 +79,7 @@ export class RecoveryFaults implements FaultSource {
     // What a leader that is cut off goes on to write may stand where the lost ones had something else: who could tell then (docs/decisions/recovery.md)?
     const behindMs = guard.leaders().some((node) => others.includes(node)) ? 0 : random.fraction() * this.#plan.behindMsMax
     if (behindMs === 0) return this.#strike(open, random)
-    for (const node of others) for (const other of lost) {
-      world.network.block(node, other, behindMs)
-      world.network.block(other, node, behindMs)
-    }
+    for (const node of others) for (const other of lost) world.network.part(node, other, behindMs)
     this.#hands.after(behindMs, () => {
       if (!guard.mayStillLose(lost)) this.#open = undefined
       else for (const node of this.#strike(open, random)) world.struck('recover', node)

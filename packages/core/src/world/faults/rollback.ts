@@ -121,9 +121,8 @@ export class RollbackFaults implements FaultSource {
 
   #blame(node: NodeProcess): void {
     const { guard, world } = this.#hands
-    const until = world.now + RECOVERY_MS
-    this.#blamedUntil.set(node, until)
-    guard.damaged(node, () => world.now < until || node.state !== 'up')
+    this.#blamedUntil.set(node, world.now + RECOVERY_MS)
+    guard.damaged(node, () => this.#isBlamed(node) || node.state !== 'up')
     guard.forgets(node)
   }
 }
